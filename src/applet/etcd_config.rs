@@ -1,0 +1,318 @@
+//! `etcd-config`: puts flannel's network config into etcd, or confirms that it is there.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use argh::FromArgValue;
+use serde_json::{Value, json};
+
+use super::cli::Words;
+use super::options::applet_args;
+use super::report::{Report, Step};
+use super::{Applet, info_of, tls};
+use crate::client::etcd::{Cluster, KeyValue, Written, served};
+use crate::error::{Context, Error, Result};
+use crate::plan::network_config::{self, Fields, NetworkConfig};
+use crate::plan::shell::quote;
+use crate::sys::file;
+use crate::sys::log;
+use crate::sys::wait::Deadline;
+use crate::types::{Cidr, Url};
+
+/// The table's entry.
+pub const APPLET: Applet = Applet {
+    name: "etcd-config",
+    summary: "put flannel's network config into etcd, or confirm it",
+    examples: &[
+        "etcd-config --endpoints http://10.0.0.1:4001 --file flannel.json",
+        "etcd-config --network 10.10.0.0/16 --backend vxlan",
+        "etcd-config --show",
+    ],
+    rest: None,
+    info: info_of::<Args>,
+    run,
+};
+
+#[derive(FromArgValue, Clone, Copy, PartialEq, Eq)]
+enum Api {
+    Auto,
+    V2,
+    V3,
+    Both,
+}
+
+applet_args! {
+    /// checks flannel's network config as flanneld would, and writes it to etcd if there is none; the
+    /// same config in other words is fine, a different one is exit 3 unless --replace is given.
+    struct Args [tls] {
+        /// etcd, such as http://10.0.0.1:2379; repeatable or separated by commas (default:
+        /// ETCDCTL_ENDPOINTS, else http://127.0.0.1:4001 and http://127.0.0.1:2379)
+        #[argh(option, arg_name = "url")]
+        endpoints: Vec<String>,
+        /// flannel's --etcd-prefix (default: /coreos.com/network)
+        #[argh(option, arg_name = "key")]
+        prefix: Option<String>,
+        /// the config as a JSON file; - is stdin
+        #[argh(option, arg_name = "path")]
+        file: Option<PathBuf>,
+        /// or its Network: the range all pods get their addresses from
+        #[argh(option, arg_name = "cidr")]
+        network: Option<Cidr>,
+        /// with --network: the prefix length of a host's subnet
+        #[argh(option, arg_name = "n")]
+        subnet_len: Option<u8>,
+        /// with --network: the first subnet
+        #[argh(option, arg_name = "ip")]
+        subnet_min: Option<Ipv4Addr>,
+        /// with --network: the last subnet
+        #[argh(option, arg_name = "ip")]
+        subnet_max: Option<Ipv4Addr>,
+        /// with --network: udp, vxlan, host-gw, ...
+        #[argh(option, arg_name = "type")]
+        backend: Option<String>,
+        /// with --backend: a field of it, such as Port=7890; repeatable
+        #[argh(option, arg_name = "k=v")]
+        backend_option: Vec<String>,
+        /// the range of service addresses: no host's subnet may overlap it
+        #[argh(option, arg_name = "cidr")]
+        service_cidr: Option<Cidr>,
+        /// v2 (flannel up to 0.17), v3 (from 0.18), both, or auto: all that etcd serves
+        #[argh(option, arg_name = "api", default = "Api::Auto")]
+        api: Api,
+        /// replace a different config
+        #[argh(switch)]
+        replace: bool,
+        /// print the config that etcd holds, write nothing
+        #[argh(switch)]
+        show: bool,
+        /// user name in etcd
+        #[argh(option, arg_name = "name")]
+        user: Option<String>,
+        /// file with the password of --user
+        #[argh(option, arg_name = "path")]
+        password_file: Option<PathBuf>,
+    }
+}
+
+fn run(words: &Words, report: &mut Report) -> Result<()> {
+    let args: Args = words.parse()?;
+    let common = args.common();
+    let wanted = if args.show { None } else { Some(wanted(&args)?) };
+    let key = network_config::config_key(args.prefix.as_deref().unwrap_or("/coreos.com/network"));
+    let tls = tls::read(&args.tls_files(), false)?;
+    let cluster = Cluster::new(&endpoints(&args)?, &tls, user(&args)?, Deadline::start(common.timeout))?;
+    let apis = choose(&cluster, args.api)?;
+    match wanted {
+        None => show(&apis, &key, report),
+        Some(config) => settle(&apis, &key, &config, args.replace, report),
+    }
+}
+
+fn wanted(args: &Args) -> Result<NetworkConfig> {
+    let (name, text) = match (&args.file, args.network) {
+        (Some(_), Some(_)) => {
+            return Err(Error::usage("--file and --network are both given: one config comes from one place"));
+        }
+        (None, None) => return Err(Error::usage("give the config: --file PATH or --network CIDR")),
+        (Some(path), None) if path.as_os_str() == "-" => ("stdin".to_owned(), file::read_stdin()?),
+        (Some(path), None) => (path.display().to_string(), file::read_named(path)?),
+        (None, Some(network)) => ("--network".to_owned(), network_config::compose(&fields(args, network)?)),
+    };
+    if args.file.is_some() && has_fields(args) {
+        return Err(Error::usage(
+            "--subnet-len, --subnet-min, --subnet-max and --backend go with --network, not with --file",
+        ));
+    }
+    let config = network_config::parse(&text).map_err(|why| Error::usage(format!("{name}: {why}")))?;
+    if let Some(service) = &args.service_cidr.filter(|s| config.leases_overlap(s)) {
+        let leases = config.leases();
+        return Err(Error::usage(format!(
+            "--service-cidr {service}: hosts would get subnets of it ({leases}): move SubnetMin or SubnetMax"
+        )));
+    }
+    log::debug!("subnets {}", config.leases());
+    Ok(config)
+}
+
+fn has_fields(args: &Args) -> bool {
+    args.subnet_len.is_some()
+        || args.subnet_min.is_some()
+        || args.subnet_max.is_some()
+        || args.backend.is_some()
+        || !args.backend_option.is_empty()
+}
+
+fn fields(args: &Args, network: Cidr) -> Result<Fields> {
+    if args.backend.is_none() && !args.backend_option.is_empty() {
+        return Err(Error::usage("--backend-option goes with --backend"));
+    }
+    let pairs: Result<Vec<_>> = args
+        .backend_option
+        .iter()
+        .map(|o| {
+            o.split_once('=')
+                .filter(|(k, _)| !k.is_empty())
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .ok_or_else(|| Error::usage(format!("--backend-option {o}: is not K=V")))
+        })
+        .collect();
+    Ok(Fields {
+        network: network.network().to_string(),
+        subnet_len: args.subnet_len,
+        subnet_min: args.subnet_min,
+        subnet_max: args.subnet_max,
+        backend: args.backend.clone(),
+        backend_options: pairs?,
+    })
+}
+
+fn endpoints(args: &Args) -> Result<Vec<Url>> {
+    let variable = std::env::var("ETCDCTL_ENDPOINTS").ok().filter(|v| !v.is_empty());
+    let (name, text) = match (args.endpoints.is_empty(), variable) {
+        (false, _) => ("--endpoints", args.endpoints.join(",")),
+        (true, Some(text)) => ("ETCDCTL_ENDPOINTS", text),
+        // flannel's own defaults, before and after etcd got its official port.
+        (true, None) => ("default", "http://127.0.0.1:4001,http://127.0.0.1:2379".to_owned()),
+    };
+    text.split(',')
+        .map(|t| t.trim().parse().map_err(|why| Error::usage(format!("{name} {t}: {why}"))))
+        .collect()
+}
+
+fn user(args: &Args) -> Result<Option<(String, String)>> {
+    match (&args.user, &args.password_file) {
+        (None, None) => Ok(None),
+        (Some(name), Some(path)) => {
+            let password = file::read_named(path)?;
+            Ok(Some((name.clone(), password.trim_end_matches(['\n', '\r']).to_owned())))
+        }
+        _ => Err(Error::usage("--user and --password-file go together")),
+    }
+}
+
+fn choose(cluster: &Cluster, api: Api) -> Result<Vec<Box<dyn KeyValue + '_>>> {
+    let mut apis = served(cluster)?;
+    let has = |apis: &[Box<dyn KeyValue + '_>], name| apis.iter().any(|a| a.name() == name);
+    if matches!(api, Api::V2 | Api::Both) && !has(&apis, "v2") {
+        return Err(Error::failed(format!(
+            "etcd at {}: serves no v2 API: start it with --enable-v2 (etcd 3.4, 3.5)",
+            cluster.shown()
+        )));
+    }
+    if matches!(api, Api::V3 | Api::Both) && !has(&apis, "v3") {
+        return Err(Error::failed(format!(
+            "etcd at {}: serves no v3 API by HTTP (--enable-grpc-gateway)",
+            cluster.shown()
+        )));
+    }
+    if apis.is_empty() {
+        return Err(Error::failed(format!(
+            "etcd at {}: serves neither the v2 nor the v3 API by HTTP: no etcd?",
+            cluster.shown()
+        )));
+    }
+    apis.retain(|a| match api {
+        Api::Auto | Api::Both => true,
+        Api::V2 => a.name() == "v2",
+        Api::V3 => a.name() == "v3",
+    });
+    Ok(apis)
+}
+
+fn show(apis: &[Box<dyn KeyValue + '_>], key: &str, report: &mut Report) -> Result<()> {
+    let mut held = 0;
+    for api in apis {
+        let stored = api.read(key)?;
+        let text = stored.map(|s| String::from_utf8_lossy(&s.value).into_owned());
+        report.found(api.name(), json!(text));
+        held += usize::from(text.is_some());
+        report.data(&format!("{} {key} {}\n", api.name(), text.as_deref().unwrap_or("-").trim_end()))?;
+    }
+    if held == 0 {
+        return Err(Error::failed(format!("{key}: etcd holds no config")));
+    }
+    Ok(())
+}
+
+/// A write to one API.
+struct Write {
+    api: usize,
+    name: &'static str,
+    key: String,
+    value: String,
+    /// The revision it replaces.
+    replaces: Option<u64>,
+}
+
+impl std::fmt::Display for Write {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (key, value) = (quote(&self.key), quote(self.value.trim_end()));
+        match (self.name, self.replaces) {
+            ("v2", None) => write!(f, "ETCDCTL_API=2 etcdctl mk {key} {value}"),
+            ("v2", Some(_)) => write!(f, "ETCDCTL_API=2 etcdctl set {key} {value}"),
+            _ => write!(f, "ETCDCTL_API=3 etcdctl put {key} {value}"),
+        }
+    }
+}
+
+impl Step for Write {
+    fn kind(&self) -> &'static str {
+        "etcd"
+    }
+}
+
+/// Reads all APIs before any is written.
+fn settle(
+    apis: &[Box<dyn KeyValue + '_>],
+    key: &str,
+    config: &NetworkConfig,
+    replace: bool,
+    report: &mut Report,
+) -> Result<()> {
+    let mut steps = Vec::new();
+    for (at, api) in apis.iter().enumerate() {
+        let stored = api.read(key)?;
+        let text = stored.as_ref().map(|s| String::from_utf8_lossy(&s.value).into_owned());
+        report.found(api.name(), json!(text));
+        match &stored {
+            Some(s) if config.means_the_same(&s.value) => report.already(1),
+            Some(_) if !replace => {
+                let text = text.unwrap_or_default();
+                let text = text.trim();
+                return Err(Error::conflict(format!(
+                    "{key} ({}) holds another config: {text}: --replace replaces it",
+                    api.name()
+                )));
+            }
+            other => steps.push(Write {
+                api: at,
+                name: api.name(),
+                key: key.to_owned(),
+                value: config.text.clone(),
+                replaces: other.as_ref().map(|s| s.revision),
+            }),
+        }
+    }
+    report.carry_out(&steps, |step| write(apis[step.api].as_ref(), step, config))?;
+    let names: Vec<&str> = apis.iter().map(|a| a.name()).collect();
+    report.found("leases", Value::from(config.leases()));
+    report.summary(format_args!("{key} in {}: subnets {}", names.join(" and "), config.leases()));
+    Ok(())
+}
+
+/// Writes, then reads back: a lost race against the same config is success.
+fn write(api: &dyn KeyValue, step: &Write, config: &NetworkConfig) -> Result<()> {
+    let value = step.value.as_bytes();
+    let written = match step.replaces {
+        None => api.create(&step.key, value)?,
+        Some(revision) => api.swap(&step.key, revision, value)?,
+    };
+    let now = api.read(&step.key).context("reading it back")?;
+    match now {
+        Some(s) if config.means_the_same(&s.value) => Ok(()),
+        Some(s) if written == Written::Lost => {
+            Err(Error::conflict(format!("another config came first: {}", String::from_utf8_lossy(&s.value).trim())))
+        }
+        _ => Err(Error::failed("it was written, but is not there now")),
+    }
+}

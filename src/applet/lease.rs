@@ -1,0 +1,79 @@
+//! Where a lease comes from, for every applet that needs one: `--subnet`; else `--env-file` if given;
+//! else FLANNEL_SUBNET and its fellows in the environment; else /run/flannel/subnet.env, awaited.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::plan::subnet_env::{self, Lease, Read};
+use crate::sys::file;
+use crate::sys::log;
+use crate::sys::wait::{self, Deadline, Seen};
+use crate::types::Cidr;
+
+use super::options::LeaseOptions;
+
+/// Where flanneld writes its lease unless told otherwise.
+pub const SUBNET_ENV: &str = "/run/flannel/subnet.env";
+
+/// A lease that needs no waiting: from `--subnet` or the environment. `None`: it is in a file.
+pub fn at_hand(options: &LeaseOptions) -> Result<Option<Lease>> {
+    if !options.subnet.is_empty() {
+        if options.env_file.is_some() {
+            return Err(Error::usage("--subnet and --env-file are both given: a lease comes from one place"));
+        }
+        return of_subnets(&options.subnet).map(Some);
+    }
+    if options.env_file.is_some() {
+        return Ok(None);
+    }
+    let lease = subnet_env::from_variables(|name| std::env::var(name).ok()).map_err(Error::usage)?;
+    if lease.subnets().next().is_none() {
+        return Ok(None);
+    }
+    log::info!("lease {} from FLANNEL_SUBNET in the environment", shown(&lease));
+    Ok(Some(lease))
+}
+
+fn of_subnets(subnets: &[Cidr]) -> Result<Lease> {
+    let mut lease = Lease::default();
+    for cidr in subnets {
+        let place = if cidr.is_ipv4() { &mut lease.subnet } else { &mut lease.subnet6 };
+        if let Some(first) = place.replace(*cidr) {
+            return Err(Error::usage(format!(
+                "--subnet {first} and --subnet {cidr}: give one of each address family"
+            )));
+        }
+    }
+    Ok(lease)
+}
+
+/// Finds the lease, waiting for flannel's file if it has to come from there.
+pub fn resolve(options: &LeaseOptions, deadline: &Deadline) -> Result<Lease> {
+    match at_hand(options)? {
+        Some(lease) => Ok(lease),
+        None => from_file(options.env_file.as_deref().unwrap_or(Path::new(SUBNET_ENV)), deadline),
+    }
+}
+
+/// Waits for flannel's file: missing, empty or partial it is awaited; junk or a directory is exit 1.
+pub fn from_file(path: &Path, deadline: &Deadline) -> Result<Lease> {
+    let lease = wait::file(path, deadline, |path| {
+        let Some(bytes) = file::read_if_there(path)? else {
+            return Ok(Seen::NotYet("is not there yet (flanneld writes it)".into()));
+        };
+        let text = String::from_utf8(bytes).ok().filter(|t| !t.contains('\0'));
+        let text = text.ok_or_else(|| Error::failed(format!("{}: is not text", path.display())))?;
+        match subnet_env::parse(&text) {
+            Ok(Read::Whole(lease)) => Ok(Seen::Ready(lease)),
+            Ok(Read::Partial(_)) if text.is_empty() => Ok(Seen::NotYet("is empty".into())),
+            Ok(Read::Partial(why)) => Ok(Seen::NotYet(why)),
+            Err(why) => Err(Error::failed(format!("{}: {why}", path.display()))),
+        }
+    })?;
+    log::debug!("lease {} from {}", shown(&lease), path.display());
+    Ok(lease)
+}
+
+fn shown(lease: &Lease) -> String {
+    lease.subnets().map(|c| c.to_string()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,144 @@
+//! The applets: a static table, and from argv to one of them.
+
+mod bridge;
+mod cli;
+mod docker_flags;
+mod etcd_config;
+mod flannel_env;
+mod help;
+mod install;
+mod kubelet_launch;
+mod lease;
+mod node_name;
+mod options;
+mod register;
+mod report;
+mod server;
+mod tls;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use argh::{ArgsInfo, CommandInfoWithArgs};
+
+use crate::error::{Error, Exit, Result};
+use crate::sys::{log, stdio};
+use cli::Words;
+use report::Report;
+
+/// One applet.
+pub struct Applet {
+    /// Its name: argv[0], or the first argument.
+    pub name: &'static str,
+    /// One line for `kboot --help`.
+    pub summary: &'static str,
+    /// Lines for its `--help` that can be pasted.
+    pub examples: &'static [&'static str],
+    /// What may follow `--`; `None`: nothing.
+    pub rest: Option<&'static str>,
+    info: fn() -> CommandInfoWithArgs,
+    run: fn(&Words, &mut Report) -> Result<()>,
+}
+
+/// All applets, in the order of a boot.
+pub static APPLETS: [Applet; 6] = [
+    etcd_config::APPLET,
+    flannel_env::APPLET,
+    bridge::APPLET,
+    docker_flags::APPLET,
+    kubelet_launch::APPLET,
+    register::APPLET,
+];
+
+/// Runs what argv asks for. Returns the applet's name, if one was found, for the error line.
+pub fn dispatch(argv: &[OsString]) -> (Option<&'static str>, Result<()>) {
+    let Some(zeroth) = argv.first() else {
+        return (None, Err(Error::new(Exit::NotFound, "argv is empty: it has to name an applet")));
+    };
+    match by_zeroth(zeroth) {
+        Some(applet) => (Some(applet.name), call(applet, &argv[1..])),
+        None => multiplex(&argv[1..]),
+    }
+}
+
+/// The applet that argv[0] names: one leading `-` (a login shell's) stripped, basename, exact match,
+/// with or without `kboot-` in front.
+fn by_zeroth(zeroth: &OsStr) -> Option<&'static Applet> {
+    let bytes = zeroth.as_bytes();
+    let bytes = bytes.strip_prefix(b"-").unwrap_or(bytes);
+    let base = bytes.rsplit(|&b| b == b'/').next().unwrap_or(bytes);
+    find(OsStr::from_bytes(base.strip_prefix(b"kboot-").unwrap_or(base)))
+}
+
+fn find(name: &OsStr) -> Option<&'static Applet> {
+    APPLETS.iter().find(|a| name == a.name)
+}
+
+fn multiplex(args: &[OsString]) -> (Option<&'static str>, Result<()>) {
+    let Some(first) = args.first() else {
+        return (None, stdio::out(&help::overview()));
+    };
+    if let Some(applet) = find(first) {
+        return (Some(applet.name), call(applet, &args[1..]));
+    }
+    let shown = first.to_string_lossy();
+    let result = match (shown.as_ref(), &args[1..]) {
+        ("--list", []) => stdio::out(&format!("{}\n", APPLETS.each_ref().map(|a| a.name).join("\n"))),
+        ("--help" | "-h" | "help", []) => stdio::out(&help::overview()),
+        ("help", [name]) => match find(name) {
+            Some(applet) => stdio::out(&help::applet(applet)),
+            None => Err(not_found(&name.to_string_lossy())),
+        },
+        ("--version" | "-V", []) => stdio::out(concat!("kboot ", env!("CARGO_PKG_VERSION"), "\n")),
+        ("--install", rest) => install::run(rest),
+        ("--list" | "--help" | "-h" | "--version" | "-V", _) => {
+            Err(Error::usage(format!("{shown} stands alone")))
+        }
+        (option, _) if option.starts_with('-') => {
+            let known = ["--list", "--help", "--version", "--install"];
+            let hint = cli::nearest(option, known.into_iter()).map(|n| format!(": did you mean {n}?"));
+            Err(Error::usage(format!("unknown option {option}{}", hint.unwrap_or_default())))
+        }
+        _ => Err(not_found(&shown)),
+    };
+    (None, result)
+}
+
+fn not_found(name: &str) -> Error {
+    let near = cli::nearest(name, APPLETS.iter().map(|a| a.name));
+    let hint = near.map(|n| format!(": did you mean {n}?")).unwrap_or_default();
+    Error::new(Exit::NotFound, format!("{name}: applet not found{hint}"))
+}
+
+fn call(applet: &'static Applet, argv: &[OsString]) -> Result<()> {
+    let mut report = Report::new(applet.name);
+    let before_dashes = argv.iter().take_while(|w| *w != "--");
+    report.json = before_dashes.clone().any(|w| w == "--json");
+    report.dry_run = before_dashes.clone().any(|w| w == "--dry-run");
+    let result = scan_and_run(applet, argv, &mut report);
+    report.finish(result)
+}
+
+fn scan_and_run(applet: &'static Applet, argv: &[OsString], report: &mut Report) -> Result<()> {
+    let info = (applet.info)();
+    let mut words = Words::scan(applet.name, &info, argv)?;
+    if words.help {
+        report.json = false;
+        return stdio::out(&help::applet(applet));
+    }
+    words.add_environment(&info, |name| std::env::var(name).ok())?;
+    report.json = words.count("--json") > 0;
+    report.dry_run = words.count("--dry-run") > 0;
+    if let Some(complaint) = log::start(applet.name, words.count("--verbose"), words.count("--quiet") > 0) {
+        report.warn(complaint);
+    }
+    if words.rest.is_some() && applet.rest.is_none() {
+        return Err(Error::usage("nothing can follow --"));
+    }
+    (applet.run)(&words, report)
+}
+
+/// argh's table of an applet's options, as a plain function for `APPLETS`.
+fn info_of<A: ArgsInfo>() -> CommandInfoWithArgs {
+    A::get_args_info()
+}

@@ -1,0 +1,141 @@
+//! What one run found, planned, did and warned of; printed as `--json` at its end.
+
+use std::fmt::Display;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Context, Error, Result};
+use crate::sys::log;
+use crate::sys::stdio;
+
+/// A planned change. Its `Display` is one line in the operator's own idiom (`ip link set cbr0 up`);
+/// dry runs, the log, errors and tests all show that same line.
+pub trait Step: Display {
+    /// What is changed: `link`, `address`, `rule`, `sysctl`, `file`, `etcd`, `node`, `exec`.
+    fn kind(&self) -> &'static str;
+}
+
+/// The report of one run.
+pub struct Report {
+    applet: &'static str,
+    /// `--json`.
+    pub json: bool,
+    /// `--dry-run`.
+    pub dry_run: bool,
+    found: Map<String, Value>,
+    planned: Vec<Value>,
+    changed: Vec<Value>,
+    already: usize,
+    warnings: Vec<String>,
+}
+
+impl Report {
+    /// An empty report.
+    pub fn new(applet: &'static str) -> Self {
+        Self {
+            applet,
+            json: false,
+            dry_run: false,
+            found: Map::new(),
+            planned: Vec::new(),
+            changed: Vec::new(),
+            already: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Notes a fact that was found.
+    pub fn found(&mut self, name: &str, value: Value) {
+        self.found.insert(name.to_owned(), value);
+    }
+
+    /// Logs a warning and notes it.
+    pub fn warn(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        log::warning!("{text}");
+        self.warnings.push(text);
+    }
+
+    /// Counts things that were wanted and already so.
+    pub fn already(&mut self, count: usize) {
+        self.already += count;
+    }
+
+    /// Takes the steps in their order, each logged as it is taken; under `--dry-run` prints them
+    /// instead. A step that fails ends it, its text in front of the reason.
+    pub fn carry_out<S: Step>(&mut self, steps: &[S], mut take: impl FnMut(&S) -> Result<()>) -> Result<()> {
+        for step in steps {
+            self.plan(step)?;
+        }
+        if self.dry_run {
+            return Ok(());
+        }
+        for step in steps {
+            take(step).context(step)?;
+            log::info!("{step}");
+            self.changed.push(line(step));
+        }
+        Ok(())
+    }
+
+    /// Takes the last step back from the report: it turned out to have changed nothing.
+    pub fn forget_last(&mut self) {
+        self.planned.pop();
+        self.changed.pop();
+    }
+
+    /// Plans one step that the applet takes itself (an exec): printed under `--dry-run`.
+    pub fn plan(&mut self, step: &impl Step) -> Result<()> {
+        self.planned.push(line(step));
+        if self.dry_run && !self.json {
+            stdio::out(&format!("{step}\n"))?;
+        }
+        Ok(())
+    }
+
+    /// The one line at the end: `WHAT (4 changed, 2 already so)`.
+    pub fn summary(&self, what: impl Display) {
+        let (changed, already) = (self.changed.len(), self.already);
+        if self.dry_run {
+            log::info!("dry run: {what} ({} to change, {already} already so)", self.planned.len());
+        } else {
+            log::info!("{what} ({changed} changed, {already} already so)");
+        }
+    }
+
+    /// Data for the caller, on stdout; inside the JSON object it is `found.NAME`'s business instead.
+    pub fn data(&self, text: &str) -> Result<()> {
+        if self.json { Ok(()) } else { stdio::out(text) }
+    }
+
+    /// Ends the run: under `--json`, prints the object, on failure too.
+    pub fn finish(self, result: Result<()>) -> Result<()> {
+        if !self.json {
+            return result;
+        }
+        let (exit, outcome) = match &result {
+            Err(error) => (error.exit as u8, error.exit.outcome()),
+            Ok(()) if self.dry_run => (0, "planned"),
+            Ok(()) if self.changed.is_empty() => (0, "unchanged"),
+            Ok(()) => (0, "changed"),
+        };
+        let object = json!({
+            "applet": self.applet,
+            "version": env!("CARGO_PKG_VERSION"),
+            "dryRun": self.dry_run,
+            "outcome": outcome,
+            "exit": exit,
+            "found": self.found,
+            "planned": self.planned,
+            "changed": self.changed,
+            "warnings": self.warnings,
+            "error": result.as_ref().err().map(Error::to_string),
+        });
+        let printed = stdio::out(&format!("{object}\n"));
+        result.and(printed)
+    }
+}
+
+fn line(step: &impl Step) -> Value {
+    json!({ "kind": step.kind(), "text": step.to_string() })
+}

@@ -1,0 +1,102 @@
+//! Which API server, and with which credentials. One order for register and kubelet-launch.
+
+use std::path::{Path, PathBuf};
+
+use super::options::ServerOptions;
+use crate::client::kube::Credentials;
+use crate::client::kubeconfig::{self, Kubeconfig};
+use crate::error::{Error, Result};
+use crate::sys::http::Tls;
+use crate::sys::log;
+use crate::types::Url;
+
+/// Where kubeadm leaves a node's own kubeconfig, and a control plane's.
+const WELL_KNOWN: [&str; 2] = ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf"];
+/// The insecure port of the years when the cluster's first node asked itself.
+const LAST_RESORT: &str = "http://127.0.0.1:8080";
+
+/// The server that was chosen.
+pub struct Server {
+    /// Its URL.
+    pub url: Url,
+    /// Which of the sources it came from.
+    pub source: String,
+    /// The kubeconfig it came from, if any.
+    pub kubeconfig: Option<PathBuf>,
+    /// What to trust and to show, by that kubeconfig.
+    pub tls: Tls,
+    /// How to say who we are, by that kubeconfig.
+    pub credentials: Credentials,
+}
+
+impl Server {
+    fn plain(url: Url, source: impl Into<String>) -> Self {
+        Self {
+            url,
+            source: source.into(),
+            kubeconfig: None,
+            tls: Tls::default(),
+            credentials: Credentials::None,
+        }
+    }
+
+    fn of(path: &Path, config: Kubeconfig, source: String) -> Self {
+        Self {
+            url: config.server,
+            source,
+            kubeconfig: Some(path.to_owned()),
+            tls: config.tls,
+            credentials: config.credentials,
+        }
+    }
+}
+
+/// `--server`; else `--kubeconfig`; else KUBECONFIG; KUBERNETES_MASTER; the well-known files; else
+/// http://127.0.0.1:8080. With both options, the server is `--server` and the rest the file's.
+pub fn resolve(options: &ServerOptions) -> Result<Server> {
+    let server = choose(options)?;
+    log::info!("API server {} (from {})", server.url, server.source);
+    Ok(server)
+}
+
+fn choose(options: &ServerOptions) -> Result<Server> {
+    if let Some(path) = &options.kubeconfig {
+        let mut server =
+            Server::of(path, kubeconfig::read(path)?, format!("--kubeconfig {}", path.display()));
+        if let Some(url) = &options.server {
+            server.url = url.clone();
+            server.source = "--server".into();
+        }
+        return Ok(server);
+    }
+    if let Some(url) = &options.server {
+        return Ok(Server::plain(url.clone(), "--server"));
+    }
+    if let Some(path) = variable("KUBECONFIG").and_then(|list| first_there(&list)) {
+        let config = kubeconfig::read(&path)?;
+        return Ok(Server::of(&path, config, format!("KUBECONFIG {}", path.display())));
+    }
+    if let Some(text) = variable("KUBERNETES_MASTER") {
+        let url = text.parse().map_err(|why| Error::usage(format!("KUBERNETES_MASTER={text}: {why}")))?;
+        return Ok(Server::plain(url, "KUBERNETES_MASTER"));
+    }
+    for path in WELL_KNOWN.map(Path::new) {
+        if path.exists() {
+            return Ok(Server::of(path, kubeconfig::read(path)?, path.display().to_string()));
+        }
+    }
+    let url = LAST_RESORT.parse().map_err(Error::usage)?;
+    Ok(Server::plain(url, "default"))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.is_empty())
+}
+
+/// KUBECONFIG may be a list; client-go leaves out what does not exist. If nothing does, the first is
+/// tried all the same, for its error.
+fn first_there(list: &str) -> Option<PathBuf> {
+    let mut paths = list.split(':').filter(|p| !p.is_empty()).map(PathBuf::from);
+    let first = paths.clone().next();
+    paths.find(|p| p.exists()).or(first)
+}

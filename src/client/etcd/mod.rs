@@ -1,0 +1,151 @@
+//! etcd by its v2 API and by the JSON gateway of its v3 API, over several endpoints.
+
+mod v2;
+mod v3;
+
+use std::cell::{Cell, RefCell};
+
+use crate::error::{Error, Result};
+use crate::sys::http::{Client, Response, Tls};
+use crate::sys::wait::{Deadline, Retry, retry};
+use crate::types::Url;
+
+pub use v2::V2;
+pub use v3::V3;
+
+/// A value and the revision that guards its replacement.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The bytes.
+    pub value: Vec<u8>,
+    /// v2's modifiedIndex, v3's mod_revision.
+    pub revision: u64,
+}
+
+/// What became of a guarded write.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is written.
+    Yes,
+    /// Another value was there first, or an earlier attempt of ours had arrived.
+    Lost,
+}
+
+/// One API of an etcd.
+pub trait KeyValue {
+    /// `v2` or `v3`.
+    fn name(&self) -> &'static str;
+    /// Reads a key.
+    fn read(&self, key: &str) -> Result<Option<Stored>>;
+    /// Writes a key that must not exist.
+    fn create(&self, key: &str, value: &[u8]) -> Result<Written>;
+    /// Replaces the value of that revision.
+    fn swap(&self, key: &str, revision: u64, value: &[u8]) -> Result<Written>;
+}
+
+/// The members of one etcd. Requests go to the one that answered last, then to the others.
+pub struct Cluster {
+    members: Vec<Client>,
+    current: Cell<usize>,
+    deadline: Deadline,
+    user: Option<(String, String)>,
+    v3_token: RefCell<Option<String>>,
+}
+
+impl Cluster {
+    /// With at least one endpoint; `user` is a name and a password.
+    pub fn new(
+        endpoints: &[Url],
+        tls: &Tls,
+        user: Option<(String, String)>,
+        deadline: Deadline,
+    ) -> Result<Self> {
+        let members: Result<Vec<Client>> = endpoints.iter().map(|url| Client::new(url, tls)).collect();
+        Ok(Self { members: members?, current: Cell::new(0), deadline, user, v3_token: RefCell::new(None) })
+    }
+
+    /// The endpoints, for messages.
+    pub fn shown(&self) -> String {
+        self.members.iter().map(|m| m.base().to_string()).collect::<Vec<_>>().join(",")
+    }
+
+    fn authorize_v3(&self, token: &str) {
+        *self.v3_token.borrow_mut() = Some(token.to_owned());
+    }
+
+    /// Each API has a user store of its own: v2 takes Basic, v3 the token it gave.
+    fn authorization(&self, path: &str) -> Option<String> {
+        if path.starts_with("/v2/") {
+            return self.user.as_ref().map(|(name, password)| v2::authorization(name, password));
+        }
+        self.v3_token.borrow().clone()
+    }
+
+    /// One request to whichever member answers. 5xx counts as no answer: no leader, or shutting down.
+    fn send(&self, method: &str, path: &str, content: Option<(&str, &[u8])>) -> Result<Response> {
+        let what = format!("etcd at {}", self.shown());
+        let authorization = self.authorization(path);
+        retry(&self.deadline, &what, || {
+            let mut reasons = Vec::new();
+            let mut hopeless = 0;
+            for turn in 0..self.members.len() {
+                let at = (self.current.get() + turn) % self.members.len();
+                match self.members[at].send_as(
+                    authorization.as_deref(),
+                    method,
+                    path,
+                    content,
+                    &self.deadline,
+                ) {
+                    Ok(answer) if answer.status < 500 => {
+                        self.current.set(at);
+                        return Ok(answer);
+                    }
+                    Ok(answer) => reasons.push(format!("HTTP status {}: {}", answer.status, words(&answer))),
+                    Err(failure) => {
+                        hopeless += usize::from(!failure.passing);
+                        reasons.push(failure.why);
+                    }
+                }
+            }
+            reasons.dedup();
+            let why = reasons.join("; ");
+            if hopeless == self.members.len() {
+                return Err(Retry::Never(Error::failed(format!("{what}: {why}"))));
+            }
+            Err(Retry::Later { why, after: None })
+        })
+    }
+
+    fn unexpected(&self, answer: &Response) -> Error {
+        let text = words(answer);
+        Error::failed(match answer.status {
+            401 | 403 => format!(
+                "etcd at {}: HTTP status {}: {text}: --user, --password-file?",
+                self.shown(),
+                answer.status
+            ),
+            status => format!("etcd at {}: HTTP status {status}: {text}", self.shown()),
+        })
+    }
+}
+
+/// The APIs that a cluster serves, v2 first. flannel up to 0.17 reads v2 only, later ones v3 only,
+/// and etcd's version says nothing about which flannel there is.
+pub fn served(cluster: &Cluster) -> Result<Vec<Box<dyn KeyValue + '_>>> {
+    let mut found: Vec<Box<dyn KeyValue + '_>> = Vec::new();
+    if let Some(v2) = V2::probe(cluster)? {
+        found.push(Box::new(v2));
+    }
+    if let Some(v3) = V3::probe(cluster)? {
+        found.push(Box::new(v3));
+    }
+    Ok(found)
+}
+
+fn words(answer: &Response) -> String {
+    let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let text = json["message"].as_str().or(json["error"].as_str()).map(str::to_owned);
+    let text = text.unwrap_or_else(|| String::from_utf8_lossy(&answer.body).into_owned());
+    if text.trim().is_empty() { "without a word".into() } else { text.chars().take(200).collect() }
+}

@@ -1,0 +1,6 @@
+//! Protocols over HTTP.
+
+pub mod etcd;
+pub mod kube;
+pub mod kubeconfig;
+mod yaml;

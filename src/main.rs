@@ -1,0 +1,76 @@
+//! C main -> argv -> applet -> one error line -> exit status: the only way out, and the only printer
+//! of errors. `no_main`, because Rust's own start-up aborts when descriptors 0 to 2 are closed and
+//! /dev/null is missing, and hides from the program that they were closed.
+#![no_main]
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use kboot::applet;
+use kboot::sys::{exec, log, notify, nss, stdio};
+use nix::libc::{self, c_char, c_int};
+
+/// The C entry point.
+///
+/// # Safety
+/// Called by the C library alone, with what the kernel handed over.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn main(count: c_int, pointers: *const *const c_char) -> c_int {
+    stdio::settle();
+    nss::settle();
+    // SAFETY: ignoring a signal installs no handler. EPIPE then says it where it can be told apart.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        log::error(None, &format!("internal error at {place}: {panic}"));
+        // SAFETY: ends the process at once, as the abort that would follow does, without a dump.
+        unsafe { libc::_exit(1) }
+    }));
+    settle_environment();
+
+    // SAFETY: the kernel's and libc's contract: `count` pointers to NUL-terminated strings.
+    let args = unsafe { arguments(count, pointers) };
+    stdio::set_argv0(args.first());
+    match applet::dispatch(&args) {
+        (_, Ok(())) => 0,
+        (applet, Err(error)) => {
+            log::error(applet, &error.to_string());
+            error.exit as c_int
+        }
+    }
+}
+
+/// argv as it came. `std::env::args` is empty on musl under `no_main`.
+///
+/// # Safety
+/// `pointers` must hold `count` pointers to NUL-terminated strings that live as long as the process.
+unsafe fn arguments(count: c_int, pointers: *const *const c_char) -> Vec<OsString> {
+    let count = usize::try_from(count).unwrap_or(0);
+    let mut args = Vec::with_capacity(count);
+    for at in 0..count {
+        // SAFETY: within `count`, as the caller promises.
+        let pointer = unsafe { *pointers.add(at) };
+        if pointer.is_null() {
+            break;
+        }
+        // SAFETY: NUL-terminated and never freed.
+        let bytes = unsafe { CStr::from_ptr(pointer) }.to_bytes();
+        args.push(OsStr::from_bytes(bytes).to_owned());
+    }
+    args
+}
+
+/// Gives children a PATH where boot programs live, and keeps the service manager's socket from them.
+fn settle_environment() {
+    if let Ok(address) = std::env::var(notify::VARIABLE) {
+        notify::start(&address);
+    }
+    // SAFETY: no other thread exists yet.
+    unsafe {
+        std::env::remove_var(notify::VARIABLE);
+        if std::env::var_os("PATH").is_none_or(|p| p.is_empty()) {
+            std::env::set_var("PATH", exec::DEFAULT_PATH);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Pure planners: facts in, steps or text out. No file system, environment, process, socket or clock.
+
+pub mod bridge;
+pub mod docker;
+pub mod flannel;
+pub mod kubelet;
+pub mod nat;
+pub mod network_config;
+pub mod node;
+pub mod shell;
+pub mod subnet_env;

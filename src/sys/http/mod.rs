@@ -1,0 +1,201 @@
+//! HTTP/1.1 to one server: over TCP, TLS or a unix socket. No proxy is used, no redirect followed, no
+//! status is an error; each request has a deadline and each body a limit.
+
+pub mod certificate;
+mod roots;
+mod tls;
+mod unix;
+
+use std::time::Duration;
+
+use rustls::AlertDescription;
+use ureq::http::Request;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector, TcpConnector};
+use ureq::{Agent, Timeout};
+
+pub use tls::{Identity, Tls};
+
+use crate::error::{Error, Result, io_text};
+use crate::sys::log;
+use crate::sys::wait::Deadline;
+use crate::types::{Scheme, Url};
+
+/// The longest that one attempt may take; a server that accepts and then hangs is tried again.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(20);
+/// The largest body that is read.
+const LARGEST_BODY: u64 = 10 << 20;
+
+/// A server, how it is trusted, and how kboot makes itself known to it.
+pub struct Client {
+    agent: Agent,
+    base: Url,
+    authorization: Option<String>,
+}
+
+/// A server's answer, whatever its status.
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+    /// `Retry-After` in seconds (RFC 9110 §10.2.3; its date form is not used by these servers).
+    pub retry_after: Option<Duration>,
+}
+
+/// Why there was no answer.
+#[derive(Debug)]
+pub struct Failure {
+    /// The reason in words.
+    pub why: String,
+    /// Whether trying again may help.
+    pub passing: bool,
+}
+
+impl Client {
+    /// A client for one server. Certificates and keys are read and matched here: what is wrong with
+    /// them is exit 2, before anything is sent.
+    pub fn new(base: &Url, tls: &Tls) -> Result<Self> {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .user_agent(concat!("kboot/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let agent = match base.scheme() {
+            Scheme::Http => Agent::with_parts(config, TcpConnector::default(), DefaultResolver::default()),
+            Scheme::Https => {
+                let connector = ().chain(TcpConnector::default()).chain(tls.connector(base.host())?);
+                Agent::with_parts(config, connector, DefaultResolver::default())
+            }
+            Scheme::Unix => {
+                Agent::with_parts(config, unix::UnixConnector::new(base.host()), unix::NoResolver)
+            }
+        };
+        Ok(Self { agent, base: base.clone(), authorization: None })
+    }
+
+    /// Sends this `Authorization` header with each request. It is never logged.
+    pub fn authorize(&mut self, header: String) {
+        self.authorization = Some(header);
+    }
+
+    /// The server, for messages.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// Sends one request. `content` is the body with its media type.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        content: Option<(&str, &[u8])>,
+        deadline: &Deadline,
+    ) -> Result<Response, Failure> {
+        self.send_as(self.authorization.as_deref(), method, path, content, deadline)
+    }
+
+    /// The same with this `Authorization` header.
+    pub fn send_as(
+        &self,
+        authorization: Option<&str>,
+        method: &str,
+        path: &str,
+        content: Option<(&str, &[u8])>,
+        deadline: &Deadline,
+    ) -> Result<Response, Failure> {
+        let mut request =
+            Request::builder().method(method).uri(self.base.join(path)).header("accept", "application/json");
+        if let Some(value) = authorization {
+            request = request.header("authorization", value);
+        }
+        if let Some((media_type, _)) = content {
+            request = request.header("content-type", media_type);
+        }
+        let longest = deadline.attempt(LONGEST_ATTEMPT).max(Duration::from_millis(1));
+        log::debug!("{method} {}", self.base.join(path));
+        let bad = |e: ureq::http::Error| Failure { why: e.to_string(), passing: false };
+        let answer = if let Some((_, body)) = content {
+            let request = request.body(body).map_err(bad)?;
+            self.agent.run(self.agent.configure_request(request).timeout_global(Some(longest)).build())
+        } else {
+            let request = request.body(()).map_err(bad)?;
+            self.agent.run(self.agent.configure_request(request).timeout_global(Some(longest)).build())
+        };
+        let mut answer = answer.map_err(|e| self.failure(e, longest))?;
+        let seconds = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.trim().parse().ok());
+        let body = answer.body_mut().with_config().limit(LARGEST_BODY).read_to_vec();
+        let body = body.map_err(|e| self.failure(e, longest))?;
+        let status = answer.status().as_u16();
+        log::debug!("{status}, {} bytes", body.len());
+        Ok(Response { status, body, retry_after: seconds.map(Duration::from_secs) })
+    }
+
+    fn failure(&self, error: ureq::Error, longest: Duration) -> Failure {
+        let passing = |why: String| Failure { why, passing: true };
+        match error {
+            ureq::Error::Io(e) => match e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                Some(tls) => tls_failure(tls, self.base.host()),
+                None => passing(io_text(&e)),
+            },
+            ureq::Error::Timeout(Timeout::Resolve) => {
+                passing(format!("{}: no answer from DNS", self.base.host()))
+            }
+            ureq::Error::Timeout(_) => passing(format!("no answer within {} ms", longest.as_millis())),
+            ureq::Error::HostNotFound => passing(format!("{}: no such host", self.base.host())),
+            ureq::Error::BodyExceedsLimit(_) => {
+                Failure { why: "the answer is larger than 10 MiB".into(), passing: false }
+            }
+            other => passing(other.to_string()),
+        }
+    }
+}
+
+/// TLS errors in words. What only time or the other side can mend is tried again.
+fn tls_failure(error: &rustls::Error, host: &str) -> Failure {
+    use rustls::CertificateError as Bad;
+    let (why, passing) = match error {
+        rustls::Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
+            ("the server's certificate is not valid yet, by this host's clock".to_owned(), true)
+        }
+        rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+            ("the server's certificate has expired, by this host's clock".to_owned(), false)
+        }
+        rustls::Error::InvalidCertificate(Bad::UnknownIssuer) => (
+            "the server's certificate is signed by nobody we trust: give its CA with --cacert".to_owned(),
+            false,
+        ),
+        rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
+            (format!("the server's certificate is not for {host}"), false)
+        }
+        rustls::Error::InvalidCertificate(other) => (format!("the server's certificate: {other:?}"), false),
+        rustls::Error::InvalidMessage(_) => {
+            ("the server does not speak TLS: http:// instead?".to_owned(), false)
+        }
+        rustls::Error::AlertReceived(alert) => match alert {
+            AlertDescription::CertificateRequired => {
+                ("the server wants a client certificate: --cert".to_owned(), false)
+            }
+            AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::CertificateExpired => {
+                (format!("the server refuses the client certificate ({alert:?})"), false)
+            }
+            _ => (format!("the server ended the TLS handshake: {alert:?}"), false),
+        },
+        other => (other.to_string(), false),
+    };
+    Failure { why, passing }
+}
+
+impl From<Failure> for crate::sys::wait::Retry {
+    fn from(failure: Failure) -> Self {
+        if failure.passing {
+            Self::Later { why: failure.why, after: None }
+        } else {
+            Self::Never(Error::failed(failure.why))
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! TLS by rustls and ring, as a connector for ureq. ureq's own is not used: it panics on https
+//! without a CA and on a key that does not match its certificate, and knows no other server name.
+
+use std::io::{Error as IoError, Read, Write};
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, TransportAdapter,
+};
+
+use super::roots::{ExactOrSigned, NoCheck, system_bundle};
+use crate::error::{Context, Error, Result};
+
+/// What kboot trusts and shows. Everything is PEM; errors name where it came from.
+#[derive(Default)]
+pub struct Tls {
+    /// The certificates to trust, with the name of their file; the system's when absent.
+    pub cacert: Option<(String, Vec<u8>)>,
+    /// The client certificate and its key.
+    pub identity: Option<Identity>,
+    /// The name that the server's certificate must bear, where it is not the URL's host.
+    pub server_name: Option<String>,
+    /// Takes any server certificate.
+    pub skip_verify: bool,
+}
+
+/// A client certificate and its key, PEM, with the names of their files.
+pub struct Identity {
+    /// The certificate, its chain behind it.
+    pub cert: (String, Vec<u8>),
+    /// The key: PKCS#1, SEC 1 or PKCS#8. May be the same file.
+    pub key: (String, Vec<u8>),
+}
+
+impl Identity {
+    fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+        let (name, pem) = &self.key;
+        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
+            Error::usage(format!("{name}: holds no private key in PEM (PKCS#1, SEC 1 or PKCS#8)"))
+        })?;
+        Ok((certificates(&self.cert.0, &self.cert.1)?, key))
+    }
+}
+
+/// All certificates of a PEM text; at least one.
+pub fn certificates(name: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+    let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match list {
+        Ok(list) if !list.is_empty() => Ok(list),
+        _ => Err(Error::usage(format!("{name}: holds no certificate in PEM"))),
+    }
+}
+
+impl Tls {
+    /// Reads and matches everything; makes the connector for a host.
+    pub(super) fn connector(&self, host: &str) -> Result<TlsConnector> {
+        let name = self.server_name.as_deref().unwrap_or(host);
+        let name = ServerName::try_from(name.to_owned())
+            .map_err(|_| Error::usage(format!("{name}: no certificate can bear that name")))?;
+        let provider = Arc::new(default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|e| Error::failed(e.to_string()))?
+            .dangerous();
+        let builder = if self.skip_verify {
+            builder.with_custom_certificate_verifier(Arc::new(NoCheck::new(&provider)))
+        } else {
+            let roots = match &self.cacert {
+                Some((name, pem)) => certificates(name, pem)?,
+                None => system_bundle()?,
+            };
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(roots.iter().cloned());
+            if store.is_empty() {
+                let name = self.cacert.as_ref().map_or("the system's bundle", |(name, _)| name);
+                return Err(Error::usage(format!("{name}: holds no certificate that can be trusted")));
+            }
+            let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider)
+                .build()
+                .map_err(|e| Error::usage(e.to_string()))?;
+            let exact = if self.cacert.is_some() { roots } else { Vec::new() };
+            builder.with_custom_certificate_verifier(Arc::new(ExactOrSigned::new(exact, signed)))
+        };
+        let config = match &self.identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let (chain, key) = identity.read()?;
+                let names = format!("{} and {}", identity.cert.0, identity.key.0);
+                builder.with_client_auth_cert(chain, key).map_err(|e| match e {
+                    rustls::Error::InconsistentKeys(_) => {
+                        Error::usage(format!("{names}: the key is not the certificate's"))
+                    }
+                    other => Error::usage(format!("{names}: {other}")),
+                })?
+            }
+        };
+        Ok(TlsConnector { config: Arc::new(config), name })
+    }
+
+    /// The certificates of the identity, the leaf first, if there is one.
+    pub fn client_certificate(&self) -> Result<Option<CertificateDer<'static>>> {
+        let Some(identity) = &self.identity else { return Ok(None) };
+        Ok(certificates(&identity.cert.0, &identity.cert.1).context("client certificate")?.into_iter().next())
+    }
+}
+
+/// Puts TLS on top of a TCP connection.
+#[derive(Debug)]
+pub(super) struct TlsConnector {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+}
+
+impl<In: Transport> Connector<In> for TlsConnector {
+    type Out = TlsTransport;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<TlsTransport>, ureq::Error> {
+        let Some(tcp) = chained else { return Ok(None) };
+        let mut connection =
+            ClientConnection::new(self.config.clone(), self.name.clone()).map_err(IoError::other)?;
+        let boxed: Box<dyn Transport> = Box::new(tcp);
+        let mut socket = TransportAdapter::new(boxed, details.current_time.clone());
+        socket.set_timeout(details.timeout);
+        connection.complete_io(&mut socket)?;
+        let buffers =
+            LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
+        Ok(Some(TlsTransport { buffers, stream: StreamOwned { conn: connection, sock: socket } }))
+    }
+}
+
+pub(super) struct TlsTransport {
+    buffers: LazyBuffers,
+    stream: StreamOwned<ClientConnection, TransportAdapter>,
+}
+
+impl std::fmt::Debug for TlsTransport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TlsTransport")
+    }
+}
+
+impl Transport for TlsTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        self.stream.write_all(&self.buffers.output()[..amount])?;
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        let amount = self.stream.read(self.buffers.input_append_buf())?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.sock.get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,163 @@
+//! The log: one line a record, to stderr, to the journal by way of stderr, or to the kernel's ring
+//! buffer when there is no stderr. `KBOOT_LOG=[LEVEL][,stderr|kmsg]`.
+
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::sync::OnceLock;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::error::one_line;
+use crate::sys::stdio;
+
+/// devkmsg_write takes up to 1024 bytes since Linux 3.5, 976 with PRINTK_CALLER on older ones.
+const KMSG_LONGEST: usize = 976;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Stderr,
+    /// stderr is a stream of the journal: `<N>` in front gives the priority (sd-daemon(3)).
+    Journal,
+    Kmsg,
+}
+
+struct Sink {
+    applet: String,
+    target: Target,
+}
+
+static SINK: OnceLock<Sink> = OnceLock::new();
+struct Logger;
+
+/// Starts the log for one run. `verbose` counts `-v`; `quiet` leaves warnings and errors.
+/// Returns what is wrong with `KBOOT_LOG`, if anything: a typing error there must not stop a boot.
+pub fn start(applet: &str, verbose: u8, quiet: bool) -> Option<String> {
+    let setting = std::env::var("KBOOT_LOG").unwrap_or_default();
+    let (mut level, mut target, mut complaint) = (LevelFilter::Info, None, None);
+    for word in setting.split(',').filter(|w| !w.is_empty()) {
+        match (word, word.parse::<LevelFilter>()) {
+            ("stderr", _) => target = Some(stderr_target()),
+            ("kmsg", _) => target = Some(Target::Kmsg),
+            (_, Ok(parsed)) => level = parsed,
+            _ => {
+                complaint = Some(format!(
+                    "KBOOT_LOG={setting}: takes [LEVEL][,stderr|kmsg]: error, warn, info, debug, trace"
+                ));
+            }
+        }
+    }
+    level = match (verbose, quiet) {
+        (0, false) => level,
+        (0, true) => level.min(LevelFilter::Warn),
+        (1, _) => level.max(LevelFilter::Debug),
+        (_, _) => LevelFilter::Trace,
+    };
+    let target = target.unwrap_or_else(|| if stdio::was_closed(2) { Target::Kmsg } else { stderr_target() });
+    if SINK.set(Sink { applet: applet.to_owned(), target }).is_ok() && log::set_logger(&Logger).is_ok() {
+        log::set_max_level(level);
+    }
+    complaint
+}
+
+/// Prints the error line that ends a run; `main` is the only caller. Works before `start` too.
+pub fn error(applet: Option<&str>, text: &str) {
+    match SINK.get() {
+        Some(sink) => emit(sink, Level::Error, text),
+        None => emit(
+            &Sink { applet: applet.unwrap_or_default().to_owned(), target: early_target() },
+            Level::Error,
+            text,
+        ),
+    }
+}
+
+fn early_target() -> Target {
+    if stdio::was_closed(2) { Target::Kmsg } else { stderr_target() }
+}
+
+/// JOURNAL_STREAM holds the device and inode of the stream that systemd connected (systemd.exec(5)).
+fn stderr_target() -> Target {
+    let is_journal = std::env::var("JOURNAL_STREAM").ok().and_then(|stream| {
+        let (dev, ino) = stream.split_once(':')?;
+        let stat = nix::sys::stat::fstat(std::io::stderr()).ok()?;
+        Some(dev.parse() == Ok(stat.st_dev) && ino.parse() == Ok(stat.st_ino))
+    });
+    if is_journal == Some(true) { Target::Journal } else { Target::Stderr }
+}
+
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+fn emit(sink: &Sink, level: Level, text: &str) {
+    let mark = match level {
+        Level::Error | Level::Info => "",
+        Level::Warn => "warning: ",
+        Level::Debug => "debug: ",
+        Level::Trace => "trace: ",
+    };
+    let text = one_line(text);
+    let name = if sink.applet.is_empty() { "kboot".to_owned() } else { format!("kboot {}", sink.applet) };
+    match sink.target {
+        Target::Stderr => stdio::err_line(&format!("{name}: {mark}{text}")),
+        Target::Journal => stdio::err_line(&format!("<{}>{name}: {mark}{text}", priority(level))),
+        Target::Kmsg => kmsg(&sink.applet, priority(level), &format!("{mark}{text}")),
+    }
+}
+
+/// Facility 3 (daemon): the kernel turns facility 0 of a user's record into 1. The device is opened
+/// for each record, since the kernel drops the eleventh record within 5 s of one open file.
+fn kmsg(applet: &str, priority: u8, text: &str) {
+    let mut record = format!("<{}>kboot[{applet}]: {text}", 3 << 3 | priority);
+    if record.len() > KMSG_LONGEST {
+        let cut = (0..=KMSG_LONGEST - 4).rev().find(|&at| record.is_char_boundary(at)).unwrap_or(0);
+        record.truncate(cut);
+        record.push_str("...");
+    }
+    let options = std::fs::OpenOptions::new().write(true).custom_flags(nix::libc::O_NOCTTY).open("/dev/kmsg");
+    // Only the real device: a plain file of that name in some chroot is not to be filled.
+    let device = options.ok().filter(|f| f.metadata().is_ok_and(|m| m.rdev() != 0));
+    if let Some(mut file) = device {
+        let _ = file.write_all(record.as_bytes());
+    }
+}
+
+/// Hands a record to the log facade. The facade's own macros are compiled out below errors in
+/// release builds (`release_max_level_error`): that takes the libraries' 0.1 MB of chatter off, and
+/// keeps them from ever printing what a request carries. kboot's own come this way.
+pub fn record(level: Level, args: std::fmt::Arguments<'_>) {
+    if level <= log::max_level() {
+        log::logger().log(&Record::builder().level(level).target("kboot").args(args).build());
+    }
+}
+
+macro_rules! info {
+    ($($args:tt)*) => { $crate::sys::log::record(::log::Level::Info, format_args!($($args)*)) };
+}
+macro_rules! warning {
+    ($($args:tt)*) => { $crate::sys::log::record(::log::Level::Warn, format_args!($($args)*)) };
+}
+macro_rules! debug {
+    ($($args:tt)*) => { $crate::sys::log::record(::log::Level::Debug, format_args!($($args)*)) };
+}
+pub(crate) use {debug, info, warning};
+
+impl Log for Logger {
+    /// Only kboot's own records: a library's might show what a request carries.
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("kboot")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if let Some(sink) = SINK.get().filter(|_| self.enabled(record.metadata())) {
+            emit(sink, record.level(), &record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}

@@ -1,0 +1,41 @@
+//! systemd's notification socket (sd_notify(3)): a datagram to `/path` or `@abstract`.
+
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::OnceLock;
+
+static ADDRESS: OnceLock<String> = OnceLock::new();
+
+/// The name of the variable, for `exec`, which hands it to the program that takes kboot's place.
+pub const VARIABLE: &str = "NOTIFY_SOCKET";
+
+/// Remembers the socket's address. `main` takes the variable out of the environment right after, so
+/// that no child inherits it.
+pub fn start(address: &str) {
+    if !address.is_empty() {
+        let _ = ADDRESS.set(address.to_owned());
+    }
+}
+
+/// The address, for a program exec'd in kboot's place: READY is its to say.
+pub fn address() -> Option<&'static str> {
+    ADDRESS.get().map(String::as_str)
+}
+
+/// Tells the service manager what is waited for, and that starting takes `extend` more (systemd 236
+/// and later: otherwise TimeoutStartSec would end the wait). Without a manager: nothing.
+pub fn waiting(status: &str, extend: std::time::Duration) {
+    send(&format!("STATUS={status}\nEXTEND_TIMEOUT_USEC={}", extend.as_micros()));
+}
+
+fn send(message: &str) {
+    let Some(address) = ADDRESS.get() else { return };
+    let target = match address.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(address),
+    };
+    if let (Ok(target), Ok(socket)) = (target, UnixDatagram::unbound()) {
+        let _ = socket.set_nonblocking(true);
+        let _ = socket.send_to_addr(message.as_bytes(), &target);
+    }
+}

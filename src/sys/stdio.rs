@@ -1,0 +1,85 @@
+//! Descriptors 0 to 2, which a boot context may hand over closed, and writing to them.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use nix::libc;
+
+use crate::error::{Context, Error, Result};
+
+/// Bit N is set when descriptor N was closed when the process started.
+static CLOSED: AtomicU8 = AtomicU8::new(0);
+
+/// The process's first act: notes which of descriptors 0 to 2 are closed and fills them, so that no
+/// file or socket opened later becomes a standard stream. `/dev/null` if there is one; else `/`
+/// opened with `O_PATH`, on which reads and writes fail as on a closed descriptor.
+pub fn settle() {
+    for fd in 0..=2 {
+        // SAFETY: F_GETFD on a number that may not be open; no memory is involved.
+        if unsafe { libc::fcntl(fd, libc::F_GETFD) } != -1 {
+            continue;
+        }
+        CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
+        // SAFETY: constant C strings; the lowest free number is `fd`, since all below are open.
+        unsafe {
+            if libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) == -1 {
+                libc::open(c"/".as_ptr(), libc::O_PATH);
+            }
+        }
+    }
+}
+
+/// Whether descriptor `fd` (0 to 2) was closed when the process started.
+pub fn was_closed(fd: u8) -> bool {
+    CLOSED.load(Ordering::Relaxed) & (1 << fd) != 0
+}
+
+fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> nix::Result<()> {
+    while !bytes.is_empty() {
+        match nix::unistd::write(fd, bytes) {
+            Ok(0) => return Err(nix::Error::EIO),
+            Ok(n) => bytes = &bytes[n..],
+            Err(nix::Error::EINTR) => {}
+            // A console in non-blocking mode (set by whoever shares it): wait until it takes more.
+            Err(nix::Error::EAGAIN) => {
+                let mut fds = [nix::poll::PollFd::new(fd, nix::poll::PollFlags::POLLOUT)];
+                nix::poll::poll(&mut fds, nix::poll::PollTimeout::NONE)?;
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Writes data to stdout. A reader that went away (EPIPE) ends it quietly; a stdout that was closed,
+/// or a full disk, is an error: what was asked for did not get out.
+pub fn out(text: &str) -> Result<()> {
+    if was_closed(1) {
+        return Err(Error::failed("stdout: it is closed"));
+    }
+    match write_all(io::stdout().as_fd(), text.as_bytes()) {
+        Ok(()) | Err(nix::Error::EPIPE) => Ok(()),
+        Err(e) => Err(e).context("stdout"),
+    }
+}
+
+/// Writes a line to stderr in one piece; what cannot be written is dropped.
+pub fn err_line(line: &str) {
+    let _ = write_all(io::stderr().as_fd(), format!("{line}\n").as_bytes());
+}
+
+static ARGV0: std::sync::OnceLock<std::ffi::OsString> = std::sync::OnceLock::new();
+
+/// Remembers argv[0], for hosts without /proc.
+pub fn set_argv0(argv0: Option<&std::ffi::OsString>) {
+    if let Some(argv0) = argv0 {
+        let _ = ARGV0.set(argv0.clone());
+    }
+}
+
+/// argv[0], if the process has one.
+pub fn argv0() -> Option<&'static std::ffi::OsString> {
+    ARGV0.get()
+}

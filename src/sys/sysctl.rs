@@ -1,0 +1,32 @@
+//! Kernel settings under /proc/sys.
+
+use std::fs;
+use std::io::ErrorKind;
+
+use crate::error::{Context, Error, Result};
+
+/// `net.ipv4.ip_forward` -> its file. Names here hold no interface, so every dot is a slash.
+fn path(name: &str) -> String {
+    format!("/proc/sys/{}", name.replace('.', "/"))
+}
+
+/// The value without its line break; `None` where this kernel, as it is, has no such setting.
+pub fn read(name: &str) -> Result<Option<String>> {
+    match fs::read_to_string(path(name)) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).context(format!("sysctl {name}")),
+    }
+}
+
+/// Writes the value and reads it back: some settings take a write and keep what they had.
+pub fn write(name: &str, value: &str) -> Result<()> {
+    fs::write(path(name), value).context(format!("sysctl {name}"))?;
+    match read(name)? {
+        Some(now) if now == value => Ok(()),
+        now => Err(Error::failed(format!(
+            "sysctl {name}: wrote {value}, the kernel has {}",
+            now.unwrap_or_default()
+        ))),
+    }
+}

@@ -1,0 +1,147 @@
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
+use super::{Deadline, Progress, pause};
+use crate::error::Result;
+
+/// How often to look when the kernel gives no inotify instance (fs.inotify.max_user_instances).
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What a look at an awaited file found.
+pub enum Seen<T> {
+    /// What was waited for.
+    Ready(T),
+    /// Not yet, and why.
+    NotYet(String),
+}
+
+/// Waits for a file to become what `look` wants. inotify watches the file's directory, since writers
+/// rename into place, or the nearest directory above that exists; it is set up before each look, so
+/// that nothing is missed in between. Exit 75 at the deadline.
+pub fn file<T>(
+    path: &Path,
+    deadline: &Deadline,
+    mut look: impl FnMut(&Path) -> Result<Seen<T>>,
+) -> Result<T> {
+    let shown = path.display().to_string();
+    let mut progress = Progress::new(&shown);
+    let mut watch = None;
+    loop {
+        let directory = nearest_directory(path);
+        if watch.as_ref().is_none_or(|w: &Watch| w.directory != directory) {
+            watch = Watch::on(&directory);
+            // The directory may have come between the two looks: once more, now that it is watched.
+            if watch.is_some() && nearest_directory(path) != directory {
+                continue;
+            }
+        }
+        let why = match look(path)? {
+            Seen::Ready(value) => return Ok(value),
+            Seen::NotYet(why) => why,
+        };
+        if deadline.passed() {
+            return Err(progress.give_up(deadline, &why));
+        }
+        progress.report(&why);
+        // A mount over the directory wakes no watch: the next report looks again all the same.
+        let span = progress.next_report().max(Duration::from_millis(1));
+        let span = deadline.left().map_or(span, |left| span.min(left));
+        match &watch {
+            Some(watch) => watch.sleep(span),
+            None => pause(span.min(LOOK_EVERY)),
+        }
+    }
+}
+
+fn nearest_directory(path: &Path) -> PathBuf {
+    let mut parents = path.ancestors().skip(1);
+    let found = parents.find(|p| p.is_dir() || p.as_os_str().is_empty());
+    match found {
+        Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+struct Watch {
+    inotify: Inotify,
+    directory: PathBuf,
+}
+
+impl Watch {
+    fn on(directory: &Path) -> Option<Self> {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok()?;
+        let events = AddWatchFlags::IN_CREATE
+            | AddWatchFlags::IN_MOVED_TO
+            | AddWatchFlags::IN_CLOSE_WRITE
+            | AddWatchFlags::IN_MODIFY
+            | AddWatchFlags::IN_DELETE_SELF
+            | AddWatchFlags::IN_MOVE_SELF
+            | AddWatchFlags::IN_ATTRIB;
+        inotify.add_watch(directory, events).ok()?;
+        Some(Self { inotify, directory: directory.to_owned() })
+    }
+
+    /// Sleeps until something happens in the directory, or the time is over.
+    fn sleep(&self, span: Duration) {
+        // One more than the rounded-down milliseconds: never a busy loop at the end.
+        let millis = u16::try_from(span.as_millis() + 1).unwrap_or(u16::MAX);
+        let mut fds = [PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut fds, PollTimeout::from(millis)).unwrap_or(0) > 0 {
+            let _ = self.inotify.read_events();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Exit;
+    use std::fs;
+
+    fn look_for(content: &str) -> impl FnMut(&Path) -> Result<Seen<()>> + '_ {
+        move |path| match fs::read_to_string(path) {
+            Ok(text) if text == content => Ok(Seen::Ready(())),
+            Ok(_) => Ok(Seen::NotYet("other".into())),
+            Err(_) => Ok(Seen::NotYet("not there".into())),
+        }
+    }
+
+    fn scratch(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("kboot-wait-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn directories_may_come_later_and_a_rename_wakes_it() {
+        let dir = scratch("rename");
+        let path = dir.join("a/b/subnet.env");
+        let writer = {
+            let (dir, path) = (dir.clone(), path.clone());
+            std::thread::spawn(move || {
+                pause(Duration::from_millis(60));
+                fs::create_dir_all(dir.join("a/b")).unwrap();
+                fs::write(dir.join("a/b/.tmp"), "x").unwrap();
+                fs::rename(dir.join("a/b/.tmp"), path).unwrap();
+            })
+        };
+        file(&path, &Deadline::start("20s".parse().unwrap()), look_for("x")).unwrap();
+        writer.join().unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn the_deadline_says_what_was_missing() {
+        let dir = scratch("deadline");
+        let path = dir.join("never");
+        let error = file(&path, &Deadline::start("50ms".parse().unwrap()), look_for("x")).unwrap_err();
+        assert_eq!(error.exit, Exit::Deadline);
+        assert_eq!(error.to_string(), format!("{}: not within 50ms: not there", path.display()));
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,0 +1,165 @@
+//! Waiting: the one deadline of a run, files awaited by inotify, servers by backoff. What is waited
+//! for is said once, then every 30 s, and to the service manager.
+
+mod deadline;
+mod file;
+
+use std::time::{Duration, Instant};
+
+pub use deadline::Deadline;
+pub use file::{Seen, file};
+
+use crate::error::{Error, Result};
+use crate::sys::{clock, log, notify};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const REPORT_EVERY: Duration = Duration::from_secs(30);
+
+/// Why an attempt did not succeed.
+#[derive(Debug)]
+pub enum Retry {
+    /// It may succeed later; not before `after`, if the other side said so (`Retry-After`).
+    Later {
+        /// The reason in words.
+        why: String,
+        /// The least time to wait.
+        after: Option<Duration>,
+    },
+    /// It never will.
+    Never(Error),
+}
+
+impl From<Error> for Retry {
+    fn from(error: Error) -> Self {
+        Retry::Never(error)
+    }
+}
+
+/// Says what is waited for: the first time, then every 30 s.
+struct Progress<'a> {
+    what: &'a str,
+    started: Instant,
+    said: Option<Instant>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(what: &'a str) -> Self {
+        Self { what, started: Instant::now(), said: None }
+    }
+
+    fn report(&mut self, why: &str) {
+        if self.said.is_some_and(|at| at.elapsed() < REPORT_EVERY) {
+            return;
+        }
+        if self.said.is_none() {
+            log::info!("waiting for {}: {why}", self.what);
+        } else {
+            log::info!("still waiting for {} after {} s: {why}", self.what, self.started.elapsed().as_secs());
+        }
+        self.said = Some(Instant::now());
+        notify::waiting(&format!("waiting for {}: {why}", self.what), REPORT_EVERY * 3);
+    }
+
+    /// The time until the next report is due.
+    fn next_report(&self) -> Duration {
+        self.said.map_or(Duration::ZERO, |at| REPORT_EVERY.saturating_sub(at.elapsed()))
+    }
+
+    fn give_up(&self, deadline: &Deadline, why: &str) -> Error {
+        if deadline.is_once() {
+            Error::deadline(format!("{}: {why}", self.what))
+        } else {
+            Error::deadline(format!("{}: not within {}: {why}", self.what, deadline.timeout()))
+        }
+    }
+}
+
+/// Sleeps, without a signal's waking it early being of any harm.
+fn pause(span: Duration) {
+    let millis = u16::try_from(span.as_millis()).unwrap_or(u16::MAX);
+    let _ = nix::poll::poll(&mut [], millis);
+}
+
+/// Attempts something until it succeeds, can never succeed, or the deadline passes (exit 75). Pauses
+/// grow from 50 ms to 5 s, each drawn from the upper half of its span.
+pub fn retry<T>(deadline: &Deadline, what: &str, mut attempt: impl FnMut() -> Result<T, Retry>) -> Result<T> {
+    let mut progress = Progress::new(what);
+    let mut span = FIRST_PAUSE;
+    loop {
+        let (why, after) = match attempt() {
+            Ok(value) => return Ok(value),
+            Err(Retry::Never(error)) => return Err(error),
+            Err(Retry::Later { why, after }) => (why, after),
+        };
+        if deadline.passed() {
+            return Err(progress.give_up(deadline, &why));
+        }
+        progress.report(&why);
+        let mut left = clock::jitter(span).max(after.unwrap_or_default());
+        // A server that asks for more patience than is left gets no further request.
+        if deadline.left().is_some_and(|until| after.is_some_and(|a| a > until)) {
+            return Err(progress.give_up(deadline, &why));
+        }
+        left = deadline.left().map_or(left, |until| left.min(until));
+        let end = Instant::now() + left;
+        while let Some(rest) = end.checked_duration_since(Instant::now()).filter(|d| !d.is_zero()) {
+            pause(rest.min(REPORT_EVERY).max(Duration::from_millis(1)));
+            progress.report(&why);
+        }
+        span = (span * 2).min(LONGEST_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Exit;
+
+    fn later() -> Retry {
+        Retry::Later { why: "refused".into(), after: None }
+    }
+
+    #[test]
+    fn it_tries_again_until_it_succeeds() {
+        let deadline = Deadline::start("10s".parse().unwrap());
+        let mut tries = 0;
+        let result = retry(&deadline, "x", || {
+            tries += 1;
+            if tries < 3 { Err(later()) } else { Ok(tries) }
+        });
+        assert_eq!(result.unwrap(), 3);
+    }
+
+    #[test]
+    fn once_means_one_attempt_and_75() {
+        let deadline = Deadline::start("0".parse().unwrap());
+        let mut tries = 0;
+        let error = retry::<()>(&deadline, "http://x", || {
+            tries += 1;
+            Err(later())
+        });
+        let error = error.unwrap_err();
+        assert_eq!((error.exit, error.to_string().as_str(), tries), (Exit::Deadline, "http://x: refused", 1));
+    }
+
+    #[test]
+    fn the_deadline_ends_it_and_says_why() {
+        let deadline = Deadline::start("120ms".parse().unwrap());
+        let started = Instant::now();
+        let error = retry::<()>(&deadline, "http://x", || Err(later())).unwrap_err();
+        assert!(started.elapsed() >= Duration::from_millis(120));
+        assert_eq!(error.to_string(), "http://x: not within 120ms: refused");
+    }
+
+    #[test]
+    fn more_patience_than_is_left_ends_it_at_once() {
+        let deadline = Deadline::start("20s".parse().unwrap());
+        let started = Instant::now();
+        let after = Some(Duration::from_secs(60));
+        let error =
+            retry::<()>(&deadline, "x", || Err(Retry::Later { why: "busy".into(), after })).unwrap_err();
+        assert_eq!(error.exit, Exit::Deadline);
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+}
