@@ -12,8 +12,8 @@ use super::report::{Report, Step};
 use super::{Applet, info_of, tls};
 use crate::client::etcd::{Cluster, KeyValue, Written, served};
 use crate::error::{Context, Error, Result};
+use crate::plan::etcd::{self, Write};
 use crate::plan::network_config::{self, Fields, NetworkConfig};
-use crate::plan::shell::quote;
 use crate::sys::file;
 use crate::sys::log;
 use crate::sys::wait::Deadline;
@@ -190,33 +190,17 @@ fn user(args: &Args) -> Result<Option<(String, String)>> {
     }
 }
 
+/// The APIs to work with; one that was asked for and is not there is an error.
 fn choose(cluster: &Cluster, api: Api) -> Result<Vec<Box<dyn KeyValue + '_>>> {
-    let mut apis = served(cluster)?;
-    let has = |apis: &[Box<dyn KeyValue + '_>], name| apis.iter().any(|a| a.name() == name);
-    if matches!(api, Api::V2 | Api::Both) && !has(&apis, "v2") {
-        return Err(Error::failed(format!(
-            "etcd at {}: serves no v2 API: start it with --enable-v2 (etcd 3.4, 3.5)",
-            cluster.shown()
-        )));
-    }
-    if matches!(api, Api::V3 | Api::Both) && !has(&apis, "v3") {
-        return Err(Error::failed(format!(
-            "etcd at {}: serves no v3 API by HTTP (--enable-grpc-gateway)",
-            cluster.shown()
-        )));
-    }
-    if apis.is_empty() {
-        return Err(Error::failed(format!(
-            "etcd at {}: serves neither the v2 nor the v3 API by HTTP: no etcd?",
-            cluster.shown()
-        )));
-    }
-    apis.retain(|a| match api {
-        Api::Auto | Api::Both => true,
-        Api::V2 => a.name() == "v2",
-        Api::V3 => a.name() == "v3",
-    });
-    Ok(apis)
+    let apis = served(cluster, api != Api::V3, api != Api::V2)?;
+    let lacks = |name| !apis.iter().any(|a| a.name() == name);
+    let why = match api {
+        Api::V2 | Api::Both if lacks("v2") => "serves no v2 API: start it with --enable-v2 (etcd 3.4, 3.5)",
+        Api::V3 | Api::Both if lacks("v3") => "serves no v3 API by HTTP (--enable-grpc-gateway)",
+        _ if apis.is_empty() => "serves neither the v2 nor the v3 API by HTTP: no etcd?",
+        _ => return Ok(apis),
+    };
+    Err(Error::failed(format!("etcd at {}: {why}", cluster.shown())))
 }
 
 fn show(apis: &[Box<dyn KeyValue + '_>], key: &str, report: &mut Report) -> Result<()> {
@@ -234,27 +218,6 @@ fn show(apis: &[Box<dyn KeyValue + '_>], key: &str, report: &mut Report) -> Resu
     Ok(())
 }
 
-/// A write to one API.
-struct Write {
-    api: usize,
-    name: &'static str,
-    key: String,
-    value: String,
-    /// The revision it replaces.
-    replaces: Option<u64>,
-}
-
-impl std::fmt::Display for Write {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (key, value) = (quote(&self.key), quote(self.value.trim_end()));
-        match (self.name, self.replaces) {
-            ("v2", None) => write!(f, "ETCDCTL_API=2 etcdctl mk {key} {value}"),
-            ("v2", Some(_)) => write!(f, "ETCDCTL_API=2 etcdctl set {key} {value}"),
-            _ => write!(f, "ETCDCTL_API=3 etcdctl put {key} {value}"),
-        }
-    }
-}
-
 impl Step for Write {
     fn kind(&self) -> &'static str {
         "etcd"
@@ -269,31 +232,18 @@ fn settle(
     replace: bool,
     report: &mut Report,
 ) -> Result<()> {
-    let mut steps = Vec::new();
-    for (at, api) in apis.iter().enumerate() {
+    let mut held = Vec::new();
+    for api in apis {
         let stored = api.read(key)?;
-        let text = stored.as_ref().map(|s| String::from_utf8_lossy(&s.value).into_owned());
-        report.found(api.name(), json!(text));
-        match &stored {
-            Some(s) if config.means_the_same(&s.value) => report.already(1),
-            Some(_) if !replace => {
-                let text = text.unwrap_or_default();
-                let text = text.trim();
-                return Err(Error::conflict(format!(
-                    "{key} ({}) holds another config: {text}: --replace replaces it",
-                    api.name()
-                )));
-            }
-            other => steps.push(Write {
-                api: at,
-                name: api.name(),
-                key: key.to_owned(),
-                value: config.text.clone(),
-                replaces: other.as_ref().map(|s| s.revision),
-            }),
-        }
+        report.found(api.name(), json!(stored.as_ref().map(|s| String::from_utf8_lossy(&s.value))));
+        held.push((api.name(), stored.map(|s| (s.revision, s.value))));
     }
-    report.carry_out(&steps, |step| write(apis[step.api].as_ref(), step, config))?;
+    let steps = etcd::plan(config, key, &held, replace).map_err(Error::conflict)?;
+    report.already(apis.len() - steps.len());
+    report.carry_out(&steps, |step| {
+        let api = apis.iter().find(|a| a.name() == step.api);
+        api.map_or_else(|| Err(Error::failed("the API is gone")), |api| write(api.as_ref(), step, config))
+    })?;
     let names: Vec<&str> = apis.iter().map(|a| a.name()).collect();
     report.found("leases", Value::from(config.leases()));
     report.summary(format_args!("{key} in {}: subnets {}", names.join(" and "), config.leases()));
@@ -310,9 +260,10 @@ fn write(api: &dyn KeyValue, step: &Write, config: &NetworkConfig) -> Result<()>
     let now = api.read(&step.key).context("reading it back")?;
     match now {
         Some(s) if config.means_the_same(&s.value) => Ok(()),
-        Some(s) if written == Written::Lost => {
-            Err(Error::conflict(format!("another config came first: {}", String::from_utf8_lossy(&s.value).trim())))
-        }
+        Some(s) if written == Written::Lost => Err(Error::conflict(format!(
+            "another config came first: {}",
+            String::from_utf8_lossy(&s.value).trim()
+        ))),
         _ => Err(Error::failed("it was written, but is not there now")),
     }
 }

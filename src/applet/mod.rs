@@ -52,12 +52,11 @@ pub static APPLETS: [Applet; 6] = [
 
 /// Runs what argv asks for. Returns the applet's name, if one was found, for the error line.
 pub fn dispatch(argv: &[OsString]) -> (Option<&'static str>, Result<()>) {
-    let Some(zeroth) = argv.first() else {
-        return (None, Err(Error::new(Exit::NotFound, "argv is empty: it has to name an applet")));
-    };
+    // An empty argv (Linux before 5.18 passes one on) is a call without arguments.
+    let Some((zeroth, rest)) = argv.split_first() else { return multiplex(&[]) };
     match by_zeroth(zeroth) {
-        Some(applet) => (Some(applet.name), call(applet, &argv[1..])),
-        None => multiplex(&argv[1..]),
+        Some(applet) => (Some(applet.name), call(applet, rest)),
+        None => multiplex(rest),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod bridge;
 pub mod docker;
+pub mod etcd;
 pub mod flannel;
 pub mod kubelet;
 pub mod nat;

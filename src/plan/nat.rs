@@ -23,7 +23,7 @@ pub type Args = String;
 pub struct Plan {
     /// In this order.
     pub steps: Vec<Args>,
-    /// How many of the wanted rules are there.
+    /// How many of the wanted rules, the chain among them, are there.
     pub already: usize,
 }
 
@@ -59,7 +59,9 @@ pub fn plan(wanted: &Wanted, listed: &[String]) -> Plan {
     let chain = wanted.chain();
     let lines: Vec<String> = listed.iter().map(|l| l.replace('"', "")).collect();
     let mut plan = Plan { steps: Vec::new(), already: 0 };
-    if !lines.iter().any(|l| *l == format!("-N {chain}")) {
+    if lines.iter().any(|l| *l == format!("-N {chain}")) {
+        plan.already += 1;
+    } else {
         plan.steps.push(format!("-N {chain}"));
     }
     let start = format!("-A {chain} ");
@@ -151,7 +153,7 @@ mod tests {
     #[test]
     fn what_is_there_is_recognised() {
         let plan = plan(&wanted("10.10.48.1/24", Some("eth0")), &lines(&DONE));
-        assert_eq!(plan, Plan { steps: Vec::new(), already: 4 });
+        assert_eq!(plan, Plan { steps: Vec::new(), already: 5 });
     }
 
     #[test]
@@ -173,7 +175,7 @@ mod tests {
         let mut there = lines(&DONE);
         there.push(there[2].clone());
         let plan = plan(&wanted("10.10.49.1/24", None), &there);
-        assert_eq!(plan.already, 3);
+        assert_eq!(plan.already, 4);
         assert_eq!(
             plan.steps[0],
             "-A POSTROUTING -s 10.10.49.0/24 -m comment --comment kboot-cbr0 -j KBOOT-cbr0"

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 
 use crate::error::{Context, Error, Exit, Result, io_text};
 use crate::sys::notify;
@@ -67,7 +67,7 @@ pub fn ask(program: &Path, args: &[&str], longest: Duration) -> Result<Output> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(|e| Error::new(spawn_exit(&e), format!("{shown}: {}", io_text(&e))))?;
+        .map_err(|e| Error::new(exit_of(&e), format!("{shown}: {}", io_text(&e))))?;
     let end = Instant::now() + longest;
     let mut bytes = Vec::new();
     if let Some(mut pipe) = child.stdout.take() {
@@ -91,7 +91,7 @@ pub fn ask(program: &Path, args: &[&str], longest: Duration) -> Result<Output> {
     Ok(Output { status: status.code(), stdout: String::from_utf8_lossy(&bytes).into_owned() })
 }
 
-fn spawn_exit(error: &std::io::Error) -> Exit {
+fn exit_of(error: &std::io::Error) -> Exit {
     if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::NotExecutable }
 }
 
@@ -112,18 +112,17 @@ pub fn exec(program: &str, args: &[String], env: &[(String, String)]) -> Error {
     default_signals();
     close_on_exec(first_stray_descriptor());
     let error = command.exec();
-    Error::new(spawn_exit(&error), format!("{}: {}", path.display(), io_text(&error)))
+    Error::new(exit_of(&error), format!("{}: {}", path.display(), io_text(&error)))
 }
 
+/// By the system call itself: the C libraries keep a few signals to themselves (32 to 34), and those
+/// too may come ignored from whoever started the boot.
 fn default_signals() {
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    for signal in Signal::iterator().filter(|s| !matches!(s, Signal::SIGKILL | Signal::SIGSTOP)) {
-        // SAFETY: the default disposition installs no handler.
-        let _ = unsafe { sigaction(signal, &default) };
-    }
-    for signal in libc::SIGRTMIN()..=libc::SIGRTMAX() {
-        // SAFETY: as above; nix knows no real-time signals.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // SIG_DFL, no flags, an empty mask: all zero, whatever the machine's order of the fields.
+    let default = [0u64; 4];
+    for signal in 1..=64 {
+        // SAFETY: reads 32 bytes at most of `default`; SIGKILL and SIGSTOP give EINVAL.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), 0usize, 8usize) };
     }
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
 }

@@ -1,6 +1,9 @@
 //! The host's iptables program, by way of the iptables crate's `execute` alone: its `exists` takes
 //! every failure for absence and its own `--wait` has no end.
 
+use std::cell::Cell;
+use std::process::Output;
+
 use iptables::IPTables;
 
 use crate::error::{Error, Result};
@@ -9,28 +12,33 @@ use crate::sys::wait::{Deadline, Retry, retry};
 
 /// iptables' exit status for a lock that is held, and (nft variant) for missing rights.
 const RESOURCE_PROBLEM: i32 = 4;
+/// Its exit status for an argument that it does not know.
+const BAD_ARGUMENT: i32 = 2;
 
 /// The program, if the host has one.
 pub struct Iptables {
     program: IPTables,
     deadline: Deadline,
+    /// Whether it knows `--wait SECONDS` (1.6 on).
+    knows_wait: Cell<bool>,
 }
 
 impl Iptables {
     /// `None` when there is no `iptables` in PATH.
     pub fn find(deadline: Deadline) -> Option<Self> {
         exec::find("iptables").ok()?;
-        // Built by hand: `iptables::new` would run `iptables --version` only to decide on --wait.
+        // Built by hand: `iptables::new` would run `iptables --version` only to decide on its --wait.
         let program = IPTables { cmd: "iptables", has_check: true, has_wait: false, is_numeric: true };
-        Some(Self { program, deadline })
+        Some(Self { program, deadline, knows_wait: Cell::new(true) })
     }
 
-    /// Runs `iptables -t TABLE ARGS` and returns what it printed. A held xtables lock is waited for
-    /// by asking again until the deadline: `--wait SECONDS` is not known before iptables 1.6, and
-    /// without `--wait` every version since 1.4.20 says at once that the lock is held.
+    /// Runs `iptables -t TABLE ARGS` and returns what it printed. The xtables lock is waited for 5 s at
+    /// a time (legacy 1.8.9 without `--wait` waits without end), again and again until the deadline.
+    /// Versions before 1.6 do not know the seconds: the first call, a listing, shows it, and then
+    /// they say at once that the lock is held.
     pub fn run(&self, table: &str, args: &str) -> Result<String> {
         retry(&self.deadline, "the xtables lock", || {
-            let output = self.program.execute(table, args).map_err(|e| Error::failed(e.to_string()))?;
+            let output = self.execute(table, args)?;
             let stderr = String::from_utf8_lossy(&output.stderr);
             match output.status.code() {
                 Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
@@ -40,6 +48,18 @@ impl Iptables {
                 status => Err(Retry::Never(failure(status, &stderr))),
             }
         })
+    }
+
+    fn execute(&self, table: &str, args: &str) -> Result<Output> {
+        let run = |text: &str| self.program.execute(table, text).map_err(|e| Error::failed(e.to_string()));
+        if self.knows_wait.get() {
+            let output = run(&format!("{args} --wait 5"))?;
+            if output.status.code() != Some(BAD_ARGUMENT) {
+                return Ok(output);
+            }
+            self.knows_wait.set(false);
+        }
+        run(args)
     }
 
     /// All rules of a table, as `iptables -S` prints them.

@@ -114,11 +114,13 @@ fn emit(sink: &Sink, level: Level, text: &str) {
 /// for each record, since the kernel drops the eleventh record within 5 s of one open file.
 fn kmsg(applet: &str, priority: u8, text: &str) {
     let mut record = format!("<{}>kboot[{applet}]: {text}", 3 << 3 | priority);
-    if record.len() > KMSG_LONGEST {
+    if record.len() >= KMSG_LONGEST {
         let cut = (0..=KMSG_LONGEST - 4).rev().find(|&at| record.is_char_boundary(at)).unwrap_or(0);
         record.truncate(cut);
         record.push_str("...");
     }
+    // Without a line break the kernel keeps the record open for more, and shows it to nobody yet.
+    record.push('\n');
     let options = std::fs::OpenOptions::new().write(true).custom_flags(nix::libc::O_NOCTTY).open("/dev/kmsg");
     // Only the real device: a plain file of that name in some chroot is not to be filled.
     let device = options.ok().filter(|f| f.metadata().is_ok_and(|m| m.rdev() != 0));

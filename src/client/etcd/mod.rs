@@ -130,15 +130,15 @@ impl Cluster {
     }
 }
 
-/// The APIs that a cluster serves, v2 first. flannel up to 0.17 reads v2 only, later ones v3 only,
-/// and etcd's version says nothing about which flannel there is.
-pub fn served(cluster: &Cluster) -> Result<Vec<Box<dyn KeyValue + '_>>> {
+/// Those of the APIs asked for that a cluster serves, v2 first. flannel up to 0.17 reads v2 only,
+/// later ones v3 only, and etcd's version says nothing about which flannel there is.
+pub fn served(cluster: &Cluster, v2: bool, v3: bool) -> Result<Vec<Box<dyn KeyValue + '_>>> {
     let mut found: Vec<Box<dyn KeyValue + '_>> = Vec::new();
-    if let Some(v2) = V2::probe(cluster)? {
-        found.push(Box::new(v2));
+    if let Some(api) = v2.then(|| V2::probe(cluster)).transpose()?.flatten() {
+        found.push(Box::new(api));
     }
-    if let Some(v3) = V3::probe(cluster)? {
-        found.push(Box::new(v3));
+    if let Some(api) = v3.then(|| V3::probe(cluster)).transpose()?.flatten() {
+        found.push(Box::new(api));
     }
     Ok(found)
 }

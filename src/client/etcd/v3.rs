@@ -31,16 +31,28 @@ impl<'c> V3<'c> {
             let is_gateway = serde_json::from_slice::<Value>(&answer.body).is_ok_and(|v| v.is_object());
             if is_gateway && answer.status != 404 {
                 let v3 = Self { cluster, prefix };
-                if let Some((name, password)) = &cluster.user {
-                    let answer =
-                        v3.post("auth/authenticate", &json!({"name": name, "password": password}))?;
-                    // The token alone: neither Bearer nor Basic is understood here.
-                    cluster.authorize_v3(answer["token"].as_str().unwrap_or_default());
-                }
+                v3.log_in()?;
                 return Ok(Some(v3));
             }
         }
         Ok(None)
+    }
+
+    /// Trades the user's password for a token. An etcd whose v3 API asks nobody who he is (the user
+    /// may be meant for its v2 API, which has users of its own) is as well.
+    fn log_in(&self) -> Result<()> {
+        let Some((name, password)) = &self.cluster.user else { return Ok(()) };
+        let body = json!({"name": name, "password": password}).to_string();
+        let path = format!("{}/auth/authenticate", self.prefix);
+        let answer = self.cluster.send("POST", &path, Some(("application/json", body.as_bytes())))?;
+        let is_off = answer.status == 412
+            || String::from_utf8_lossy(&answer.body).contains("authentication is not enabled");
+        if is_off {
+            return Ok(());
+        }
+        // The token alone goes into the header: neither Bearer nor Basic is understood here.
+        self.cluster.authorize_v3(self.object(&answer)?["token"].as_str().unwrap_or_default());
+        Ok(())
     }
 
     fn post(&self, call: &str, body: &Value) -> Result<Value> {

@@ -1,4 +1,4 @@
-//! The three things kboot reads in an X.509 certificate (RFC 5280 §4.1): its dates and its CN.
+//! What kboot reads in an X.509 certificate (RFC 5280 §4.1): its dates, its CN, its public key.
 
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct Certificate {
     pub not_after: u64,
     /// The subject's last CN, if it has one.
     pub common_name: Option<String>,
+    /// The SubjectPublicKeyInfo, in DER.
+    pub public_key: Vec<u8>,
 }
 
 const SEQUENCE: u8 = 0x30;
@@ -43,6 +45,13 @@ impl<'d> Reader<'d> {
         Some((tag, content))
     }
 
+    /// The next element, with its tag and length.
+    fn element(&mut self) -> Option<&'d [u8]> {
+        let before = self.0;
+        self.next()?;
+        Some(&before[..before.len() - self.0.len()])
+    }
+
     fn expect(&mut self, tag: u8) -> Option<Reader<'d>> {
         self.next().filter(|(t, _)| *t == tag).map(|(_, content)| Reader(content))
     }
@@ -65,6 +74,7 @@ impl Certificate {
             not_before: time(validity.next()?)?,
             not_after: time(validity.next()?)?,
             common_name: common_name(subject),
+            public_key: tbs.element()?.to_vec(),
         })
     }
 }
@@ -137,7 +147,10 @@ mod tests {
         if version {
             tbs.extend(der(0xa0, &der(2, &[2])));
         }
-        tbs.extend([der(2, &[7]), der(SEQUENCE, &[]), der(SEQUENCE, &[]), validity, subject].concat());
+        tbs.extend(
+            [der(2, &[7]), der(SEQUENCE, &[]), der(SEQUENCE, &[]), validity, subject, der(SEQUENCE, b"key")]
+                .concat(),
+        );
         der(SEQUENCE, &der(SEQUENCE, &tbs))
     }
 
@@ -148,6 +161,7 @@ mod tests {
             // date -u -d '2026-01-02 03:04:05' +%s; date -u -d 2052-01-01 +%s
             assert_eq!((read.not_before, read.not_after), (1_767_323_045, 2_587_680_000));
             assert_eq!(read.common_name.as_deref(), Some("system:node:10.1.2.1"));
+            assert_eq!(read.public_key, b"\x30\x03key");
         }
     }
 

@@ -2,6 +2,7 @@
 //! status is an error; each request has a deadline and each body a limit.
 
 pub mod certificate;
+mod resolve;
 mod roots;
 mod tls;
 mod unix;
@@ -10,7 +11,6 @@ use std::time::Duration;
 
 use rustls::AlertDescription;
 use ureq::http::Request;
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, TcpConnector};
 use ureq::{Agent, Timeout};
 
@@ -64,13 +64,13 @@ impl Client {
             .user_agent(concat!("kboot/", env!("CARGO_PKG_VERSION")))
             .build();
         let agent = match base.scheme() {
-            Scheme::Http => Agent::with_parts(config, TcpConnector::default(), DefaultResolver::default()),
+            Scheme::Http => Agent::with_parts(config, TcpConnector::default(), resolve::Names),
             Scheme::Https => {
                 let connector = ().chain(TcpConnector::default()).chain(tls.connector(base.host())?);
-                Agent::with_parts(config, connector, DefaultResolver::default())
+                Agent::with_parts(config, connector, resolve::Names)
             }
             Scheme::Unix => {
-                Agent::with_parts(config, unix::UnixConnector::new(base.host()), unix::NoResolver)
+                Agent::with_parts(config, unix::UnixConnector::new(base.host()), resolve::Nothing)
             }
         };
         Ok(Self { agent, base: base.clone(), authorization: None })

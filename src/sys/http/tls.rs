@@ -5,14 +5,17 @@ use std::io::{Error as IoError, Read, Write};
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 
+use super::certificate::Certificate;
 use super::roots::{ExactOrSigned, NoCheck, system_bundle};
 use crate::error::{Context, Error, Result};
 
@@ -38,12 +41,28 @@ pub struct Identity {
 }
 
 impl Identity {
-    fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
-        let (name, pem) = &self.key;
-        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
-            Error::usage(format!("{name}: holds no private key in PEM (PKCS#1, SEC 1 or PKCS#8)"))
+    /// Reads both and matches them by the public key itself: rustls' own check would refuse the
+    /// version 1 certificates that `openssl x509 -req` makes unless told otherwise.
+    fn resolver(&self, provider: &CryptoProvider) -> Result<SingleCertAndKey> {
+        let (cert_name, key_name) = (&self.cert.0, &self.key.0);
+        let key = PrivateKeyDer::from_pem_slice(&self.key.1).map_err(|_| {
+            Error::usage(format!("{key_name}: holds no private key in PEM (PKCS#1, SEC 1 or PKCS#8)"))
         })?;
-        Ok((certificates(&self.cert.0, &self.cert.1)?, key))
+        let chain = certificates(cert_name, &self.cert.1)?;
+        let key = provider.key_provider.load_private_key(key).map_err(|_| {
+            Error::usage(format!(
+                "{key_name}: its kind of key is not supported (RSA, P-256, P-384, Ed25519 are)"
+            ))
+        })?;
+        let of_cert = chain.first().and_then(|c| Certificate::read(c));
+        let of_cert =
+            of_cert.ok_or_else(|| Error::usage(format!("{cert_name}: is not an X.509 certificate")))?;
+        if key.public_key().is_some_and(|k| k.as_ref() != of_cert.public_key) {
+            return Err(Error::usage(format!(
+                "{cert_name} and {key_name}: the key is not the certificate's"
+            )));
+        }
+        Ok(SingleCertAndKey::from(CertifiedKey::new(chain, key)))
     }
 }
 
@@ -80,7 +99,7 @@ impl Tls {
                 let name = self.cacert.as_ref().map_or("the system's bundle", |(name, _)| name);
                 return Err(Error::usage(format!("{name}: holds no certificate that can be trusted")));
             }
-            let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider)
+            let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone())
                 .build()
                 .map_err(|e| Error::usage(e.to_string()))?;
             let exact = if self.cacert.is_some() { roots } else { Vec::new() };
@@ -88,16 +107,7 @@ impl Tls {
         };
         let config = match &self.identity {
             None => builder.with_no_client_auth(),
-            Some(identity) => {
-                let (chain, key) = identity.read()?;
-                let names = format!("{} and {}", identity.cert.0, identity.key.0);
-                builder.with_client_auth_cert(chain, key).map_err(|e| match e {
-                    rustls::Error::InconsistentKeys(_) => {
-                        Error::usage(format!("{names}: the key is not the certificate's"))
-                    }
-                    other => Error::usage(format!("{names}: {other}")),
-                })?
-            }
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(identity.resolver(&provider)?)),
         };
         Ok(TlsConnector { config: Arc::new(config), name })
     }

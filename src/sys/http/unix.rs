@@ -1,28 +1,12 @@
 //! HTTP over a unix socket.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use ureq::config::Config;
-use ureq::http::Uri;
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
-
-/// ureq resolves before it connects; a socket's path needs none.
-#[derive(Debug)]
-pub struct NoResolver;
-
-impl Resolver for NoResolver {
-    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let mut addrs = self.empty();
-        addrs.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80));
-        Ok(addrs)
-    }
-}
 
 /// Connects to one socket.
 #[derive(Debug)]

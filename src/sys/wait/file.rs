@@ -19,9 +19,10 @@ pub enum Seen<T> {
     NotYet(String),
 }
 
-/// Waits for a file to become what `look` wants. inotify watches the file's directory, since writers
-/// rename into place, or the nearest directory above that exists; it is set up before each look, so
-/// that nothing is missed in between. Exit 75 at the deadline.
+/// Waits for a file to become what `look` wants. One look comes first: a lease that is there costs no
+/// inotify, whose closing the kernel makes wait for 10 ms. Then inotify watches the file's directory,
+/// since writers rename into place, or the nearest directory above that exists; it is set up before
+/// each look, so that nothing is missed in between. Exit 75 at the deadline.
 pub fn file<T>(
     path: &Path,
     deadline: &Deadline,
@@ -29,32 +30,35 @@ pub fn file<T>(
 ) -> Result<T> {
     let shown = path.display().to_string();
     let mut progress = Progress::new(&shown);
-    let mut watch = None;
-    loop {
+    let mut why = match look(path)? {
+        Seen::Ready(value) => return Ok(value),
+        Seen::NotYet(why) => why,
+    };
+    let mut watch: Option<Watch> = None;
+    while !deadline.passed() {
         let directory = nearest_directory(path);
-        if watch.as_ref().is_none_or(|w: &Watch| w.directory != directory) {
+        let is_new = watch.as_ref().is_none_or(|w| w.directory != directory);
+        if is_new {
             watch = Watch::on(&directory);
-            // The directory may have come between the two looks: once more, now that it is watched.
-            if watch.is_some() && nearest_directory(path) != directory {
-                continue;
+        } else {
+            progress.report(&why);
+            // A mount over the directory wakes no watch: the next report looks again all the same.
+            let span = progress.next_report().max(Duration::from_millis(1));
+            let span = deadline.left().map_or(span, |left| span.min(left));
+            if let Some(watch) = &watch {
+                watch.sleep(span);
             }
         }
-        let why = match look(path)? {
+        why = match look(path)? {
             Seen::Ready(value) => return Ok(value),
             Seen::NotYet(why) => why,
         };
-        if deadline.passed() {
-            return Err(progress.give_up(deadline, &why));
-        }
-        progress.report(&why);
-        // A mount over the directory wakes no watch: the next report looks again all the same.
-        let span = progress.next_report().max(Duration::from_millis(1));
-        let span = deadline.left().map_or(span, |left| span.min(left));
-        match &watch {
-            Some(watch) => watch.sleep(span),
-            None => pause(span.min(LOOK_EVERY)),
+        if watch.is_none() {
+            progress.report(&why);
+            pause(deadline.left().map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY)));
         }
     }
+    Err(progress.give_up(deadline, &why))
 }
 
 fn nearest_directory(path: &Path) -> PathBuf {

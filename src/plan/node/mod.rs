@@ -1,87 +1,16 @@
 //! The Node object: what is wanted against what the API server has.
 
+mod body;
+mod meta;
+
 use std::fmt;
 
 use serde_json::{Map, Value, json};
 
 use super::shell::quote;
 use crate::types::{Cidr, NodeName};
-
-/// A taint as `kubectl taint` writes it: `KEY=VALUE:EFFECT` or `KEY:EFFECT`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taint {
-    key: String,
-    value: String,
-    effect: String,
-}
-
-impl std::str::FromStr for Taint {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (pair, effect) = text.rsplit_once(':').ok_or("is not KEY=VALUE:EFFECT")?;
-        if !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect) {
-            return Err("the effect is one of NoSchedule, PreferNoSchedule, NoExecute".into());
-        }
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        check_key(key)?;
-        check_value(value)?;
-        Ok(Self { key: key.into(), value: value.into(), effect: effect.into() })
-    }
-}
-
-/// A label, `KEY=VALUE`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Label(String, String);
-
-impl std::str::FromStr for Label {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (key, value) = text.split_once('=').ok_or("is not KEY=VALUE")?;
-        check_key(key)?;
-        check_value(value)?;
-        Ok(Self(key.into(), value.into()))
-    }
-}
-
-/// An annotation, `KEY=VALUE`; the value is free.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Annotation(String, String);
-
-impl std::str::FromStr for Annotation {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (key, value) = text.split_once('=').ok_or("is not KEY=VALUE")?;
-        check_key(key)?;
-        Ok(Self(key.into(), value.into()))
-    }
-}
-
-/// apimachinery's `IsQualifiedName`: an optional DNS prefix and a name of at most 63 bytes.
-fn check_key(key: &str) -> Result<(), String> {
-    let (prefix, name) = key.split_once('/').map_or((None, key), |(p, n)| (Some(p), n));
-    if prefix.is_some_and(|p| p.parse::<NodeName>().is_err()) {
-        return Err("the key's prefix is not a DNS name".into());
-    }
-    if name.is_empty() {
-        return Err("the key has no name".into());
-    }
-    check_value(name).map_err(|why| why.replace("value", "key"))
-}
-
-/// apimachinery's `IsValidLabelValue`.
-fn check_value(value: &str) -> Result<(), String> {
-    let inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    let ends = [value.bytes().next(), value.bytes().last()];
-    let ends_fit = ends.iter().flatten().all(u8::is_ascii_alphanumeric);
-    if value.len() <= 63 && value.bytes().all(inner) && ends_fit {
-        Ok(())
-    } else {
-        Err("the value has at most 63 letters, digits, '-', '_' and '.', the first and last a letter or digit".into())
-    }
-}
+use body::{annotations, body, labels, pod_spec, taint_json};
+pub use meta::{Annotation, Label, Taint};
 
 /// What the Node is to be.
 pub struct Wanted {
@@ -128,85 +57,6 @@ pub fn pod_cidrs(node: &Value) -> Vec<Cidr> {
     let texts: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
     let texts = if texts.is_empty() { node["spec"]["podCIDR"].as_str().into_iter().collect() } else { texts };
     texts.iter().filter_map(|t| t.parse::<Cidr>().ok()).map(|c| c.network()).collect()
-}
-
-/// The labels that the kubelet gives its own Node and, started with --register-node=false, leaves to
-/// whoever made it (kubelet_node_status.go, `initialNode`); the beta names are what 1.0 to 1.13 read.
-fn own_labels(wanted: &Wanted) -> Vec<(String, String)> {
-    let pairs = [
-        ("kubernetes.io/hostname", wanted.name.as_str()),
-        ("kubernetes.io/os", "linux"),
-        ("kubernetes.io/arch", wanted.arch),
-        ("beta.kubernetes.io/os", "linux"),
-        ("beta.kubernetes.io/arch", wanted.arch),
-    ];
-    pairs
-        .into_iter()
-        .filter(|(_, v)| check_value(v).is_ok())
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .collect()
-}
-
-/// The same for annotations (1.3 on): who attaches volumes.
-const OWN_ANNOTATION: (&str, &str) = ("volumes.kubernetes.io/controller-managed-attach-detach", "true");
-
-fn labels(wanted: &Wanted) -> Vec<(String, String)> {
-    let mut all = own_labels(wanted);
-    for Label(key, value) in &wanted.labels {
-        all.retain(|(k, _)| k != key);
-        all.push((key.clone(), value.clone()));
-    }
-    all
-}
-
-fn annotations(wanted: &Wanted) -> Vec<(String, String)> {
-    let own = [(OWN_ANNOTATION.0.to_owned(), OWN_ANNOTATION.1.to_owned())];
-    let asked = wanted.annotations.iter().map(|Annotation(k, v)| (k.clone(), v.clone()));
-    own.into_iter().filter(|(k, _)| !wanted.annotations.iter().any(|a| a.0 == *k)).chain(asked).collect()
-}
-
-fn taint_json(taint: &Taint) -> Value {
-    let mut object = Map::new();
-    object.insert("key".into(), json!(taint.key));
-    if !taint.value.is_empty() {
-        object.insert("value".into(), json!(taint.value));
-    }
-    object.insert("effect".into(), json!(taint.effect));
-    Value::Object(object)
-}
-
-fn object(pairs: &[(String, String)]) -> Value {
-    Value::Object(pairs.iter().map(|(k, v)| (k.clone(), json!(v))).collect())
-}
-
-/// The spec's pod networks: one is podCIDR alone, which every server since 1.0 takes.
-fn pod_spec(cidrs: &[Cidr]) -> Map<String, Value> {
-    let mut spec = Map::new();
-    let texts: Vec<String> = cidrs.iter().map(ToString::to_string).collect();
-    if let Some(first) = texts.first() {
-        spec.insert("podCIDR".into(), json!(first));
-    }
-    if texts.len() > 1 {
-        spec.insert("podCIDRs".into(), json!(texts));
-    }
-    spec
-}
-
-fn body(wanted: &Wanted) -> Value {
-    let mut spec = pod_spec(&wanted.pod_cidrs);
-    if !wanted.taints.is_empty() {
-        spec.insert("taints".into(), wanted.taints.iter().map(taint_json).collect());
-    }
-    json!({
-        "kind": "Node",
-        "apiVersion": "v1",
-        "metadata": {
-            "name": wanted.name.as_str(),
-            "labels": object(&labels(wanted)),
-            "annotations": object(&annotations(wanted)),
-        },
-        "spec": spec,
-    })
 }
 
 /// Plans from what the server has. The error says what differs and is not kboot's to change unasked.
@@ -412,21 +262,5 @@ mod tests {
         let error = plan(&want, Some(&other), false).unwrap_err();
         assert_eq!(error, "node 10.10.48.1 has label rack=r8, asked is r7: --replace changes it");
         assert_eq!(plan(&want, Some(&other), true).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn labels_and_taints_as_the_api_server_takes_them() {
-        for good in ["a=b", "example.com/role=x_1", "a="] {
-            assert!(good.parse::<Label>().is_ok(), "{good}");
-        }
-        for bad in ["a", "=b", "a=b c", "-a=b", "a=b-", "A_/x=y", "a=é"] {
-            assert!(bad.parse::<Label>().is_err(), "{bad}");
-        }
-        for good in ["a=b:NoSchedule", "a:NoExecute", "example.com/x=:PreferNoSchedule"] {
-            assert!(good.parse::<Taint>().is_ok(), "{good}");
-        }
-        for bad in ["a=b", "a=b:Never", ":NoSchedule", "a b:NoSchedule"] {
-            assert!(bad.parse::<Taint>().is_err(), "{bad}");
-        }
     }
 }

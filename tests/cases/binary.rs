@@ -1,0 +1,83 @@
+//! The file that is shipped: static, small, content with nothing.
+
+use std::fs;
+use std::process::Command;
+
+use crate::support::{Scratch, binary, finish, root, root_user, tool};
+
+#[test]
+fn it_needs_no_loader_and_no_library() {
+    let path = binary();
+    let path = path.to_str().unwrap();
+    let segments = tool("readelf", &["-lW", path]);
+    assert!(segments.contains("LOAD") && !segments.contains("INTERP"), "{segments}");
+    let dynamic = tool("readelf", &["-dW", path]);
+    assert!(!dynamic.contains("NEEDED"), "{dynamic}");
+}
+
+/// DESIGN: 2 to 3 MB; the six applets with TLS at most 2.6 MB on musl, x86-64.
+#[test]
+fn it_is_small() {
+    let size = fs::metadata(binary()).unwrap().len();
+    assert!((1_000_000..=2_600_000).contains(&size), "{size}");
+}
+
+#[test]
+fn it_runs_where_nothing_else_is() {
+    if !root_user() {
+        return;
+    }
+    let dir = Scratch::new();
+    fs::copy(binary(), dir.path("kboot")).unwrap();
+    let done = finish(Command::new("chroot").args([&dir.path(""), "/kboot", "--list"]));
+    assert_eq!(done.ok().lines().count(), 6);
+    let done = finish(Command::new("chroot").args([
+        &dir.path(""),
+        "/kboot",
+        "register",
+        "--subnet",
+        "10.1.2.1/24",
+        "--timeout",
+        "0",
+    ]));
+    assert_eq!(done.code, 75, "{done:?}");
+}
+
+/// rust-lang/rust#100711: static glibc would dlopen libnss_myhostname and crash. musl knows no NSS.
+#[test]
+fn both_builds_resolve_by_etc_hosts_whatever_nsswitch_says() {
+    if !root_user() {
+        return;
+    }
+    let gnu = root().join("target/kboot-gnu");
+    assert!(gnu.exists() || std::env::var_os("CI").is_none(), "scripts/build gnu has not been run");
+    let server =
+        crate::support::odd_server::serve(&[&crate::support::odd_server::json("418 Teapot", "", "{}")]);
+    let port = server.url.rsplit(':').next().unwrap().to_owned();
+    for built in [binary(), gnu].iter().filter(|b| b.exists()) {
+        let dir = Scratch::new();
+        fs::copy(built, dir.path("kboot")).unwrap();
+        fs::create_dir(dir.path("etc")).unwrap();
+        dir.file("etc/hosts", "127.0.0.1 master.example\n");
+        dir.file("etc/nsswitch.conf", "hosts: files myhostname resolve dns\n");
+        // The host's own modules, so that a dlopen would find something to crash on.
+        for lib in ["lib/x86_64-linux-gnu/libnss_myhostname.so.2", "lib64/ld-linux-x86-64.so.2"] {
+            let (from, to) = (format!("/{lib}"), dir.path(lib));
+            fs::create_dir_all(std::path::Path::new(&to).parent().unwrap()).unwrap();
+            let _ = fs::copy(from, to);
+        }
+        let url = format!("http://master.example:{port}");
+        let args = ["register", "--subnet", "10.1.2.1/24", "--timeout", "5", "--server", &url];
+        let done = finish(Command::new("chroot").args([&dir.path(""), "/kboot"]).args(args));
+        assert_eq!(done.code, 1, "{}: {done:?}", built.display());
+        assert!(done.stderr.contains("HTTP status 418"), "{done:?}");
+        let args =
+            ["register", "--subnet", "10.1.2.1/24", "--timeout", "0", "--server", "http://nowhere.example:1"];
+        let done = finish(Command::new("chroot").args([&dir.path(""), "/kboot"]).args(args));
+        assert_eq!(done.code, 75, "{}: {done:?}", built.display());
+    }
+    assert_eq!(
+        server.requests.lock().unwrap().len(),
+        if root().join("target/kboot-gnu").exists() { 2 } else { 1 }
+    );
+}

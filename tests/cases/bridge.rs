@@ -1,0 +1,292 @@
+//! bridge, in a network namespace; read back with `ip -j` and `iptables -S`.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::host::Host;
+use crate::support::{binary, collect, finish, need, root_user, until};
+
+const ARGS: [&str; 9] = [
+    "bridge",
+    "--name",
+    "br-pods",
+    "--subnet",
+    "10.7.3.1/24",
+    "--mtu",
+    "1450",
+    "--masquerade",
+    "10.7.0.0/16",
+];
+
+fn host() -> Option<Host> {
+    (root_user() && need("ip", "tools").is_some() && need("iptables", "iptables").is_some()).then(Host::new)
+}
+
+/// All that a bridge run could change, as the independent readers see it.
+fn state(host: &Host) -> (Value, Value, String, String) {
+    let mut links = host.ip("-d link");
+    // Counters and the hash of the name tree move by themselves.
+    for link in links.as_array_mut().unwrap() {
+        link.as_object_mut().unwrap().remove("linkinfo");
+    }
+    let sysctl = host.sh("cat /proc/sys/net/ipv4/ip_forward");
+    (links, host.ip("addr"), host.sh("iptables -t nat -S"), sysctl)
+}
+
+#[test]
+fn from_nothing_and_then_nothing_to_do() {
+    let Some(host) = host() else { return };
+    let first = host.kboot(&[&ARGS[..], &["--out-interface", "eth7"]].concat());
+    assert_eq!(first.code, 0, "{first:?}");
+    assert!(
+        first.stderr.ends_with("kboot bridge: br-pods 10.7.3.1/24 up (10 changed, 0 already so)\n"),
+        "{first:?}"
+    );
+
+    let link = &host.ip("-d link show br-pods")[0];
+    assert_eq!((&link["mtu"], &link["linkinfo"]["info_kind"]), (&1450.into(), &"bridge".into()));
+    assert!(link["flags"].as_array().unwrap().contains(&"UP".into()));
+    let addrs = host.ip("-4 addr show br-pods");
+    let addr = &addrs[0]["addr_info"][0];
+    assert_eq!((&addr["local"], &addr["prefixlen"]), (&"10.7.3.1".into(), &24.into()));
+    assert_eq!(host.sh("cat /proc/sys/net/ipv4/ip_forward"), "1\n");
+    let rules = host.sh("iptables -t nat -S");
+    let rules: Vec<&str> = rules.lines().filter(|l| l.contains("KBOOT")).collect();
+    assert_eq!(
+        rules,
+        [
+            "-N KBOOT-br-pods",
+            "-A POSTROUTING -s 10.7.3.0/24 -o eth7 -m comment --comment kboot-br-pods -j KBOOT-br-pods",
+            "-A KBOOT-br-pods -d 224.0.0.0/4 -j RETURN",
+            "-A KBOOT-br-pods -d 10.7.0.0/16 -j RETURN",
+            "-A KBOOT-br-pods -j MASQUERADE",
+        ]
+    );
+
+    let before = state(&host);
+    let second = host.kboot(&[&ARGS[..], &["--out-interface", "eth7"]].concat());
+    assert_eq!(second.error(), (0, "kboot bridge: br-pods 10.7.3.1/24 up (0 changed, 10 already so)"));
+    assert_eq!(state(&host), before);
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_says_what_the_real_one_does() {
+    let Some(host) = host() else { return };
+    let before = state(&host);
+    let dry = host.kboot(&[&ARGS[..], &["--dry-run"]].concat());
+    assert_eq!(state(&host), before);
+    assert!(host.sh("ls -A /run").is_empty());
+    let real = host.kboot(&ARGS);
+    let logged: Vec<&str> = real.stderr.lines().filter_map(|l| l.strip_prefix("kboot bridge: ")).collect();
+    let planned: Vec<&str> = dry.ok().lines().collect();
+    assert_eq!(planned[..], logged[..logged.len() - 1]);
+    assert_eq!(planned[1], "ip link add br-pods type bridge");
+}
+
+#[test]
+fn json_says_what_was_found_and_changed() {
+    let Some(host) = host() else { return };
+    let dry = host.kboot(&[&ARGS[..], &["--dry-run", "--json"]].concat()).json();
+    assert_eq!(
+        (&dry["outcome"], &dry["dryRun"], &dry["changed"]),
+        (&"planned".into(), &true.into(), &serde_json::json!([]))
+    );
+    let real = host.kboot(&[&ARGS[..], &["--json"]].concat()).json();
+    assert_eq!(
+        (&real["outcome"], &real["exit"], &real["error"]),
+        (&"changed".into(), &0.into(), &Value::Null)
+    );
+    assert_eq!(real["planned"], dry["planned"]);
+    assert_eq!(real["changed"], real["planned"]);
+    assert_eq!(
+        real["changed"][0],
+        serde_json::json!({"kind": "sysctl", "text": "sysctl -w net.ipv4.ip_forward=1"})
+    );
+    let again = host.kboot(&[&ARGS[..], &["--json"]].concat()).json();
+    assert_eq!((&again["outcome"], &again["found"]["link"]["mtu"]), (&"unchanged".into(), &1450.into()));
+}
+
+#[test]
+fn a_link_of_that_name_that_is_no_bridge_is_left_alone() {
+    let Some(host) = host() else { return };
+    host.sh("ip link add cbr0 type veth peer name other");
+    let before = state(&host);
+    let args = ["bridge", "--subnet", "10.7.3.1/24", "--masquerade", "10.7.0.0/16"];
+    let done = host.kboot(&args);
+    assert_eq!(
+        done.error(),
+        (3, "kboot bridge: cbr0 is a veth device, not a bridge: remove it or give --name")
+    );
+    assert_eq!(state(&host), before);
+    let json = host.kboot(&[&args[..], &["--json"]].concat()).json();
+    assert_eq!((&json["outcome"], &json["exit"]), (&"conflict".into(), &3.into()));
+}
+
+#[test]
+fn only_what_differs_is_changed_and_an_administrators_address_stays() {
+    let Some(host) = host() else { return };
+    host.sh("ip link add br-pods type bridge && ip addr add 192.0.2.9/24 dev br-pods && ip link set br-pods up mtu 1300");
+    host.sh("ip link add p0 type veth peer name p1 && ip link set p0 master br-pods");
+    let done = host.kboot(&[&ARGS[..7], &["--no-masquerade"]].concat());
+    assert!(done.stderr.contains("(3 changed, 2 already so)"), "{done:?}");
+    assert_eq!(host.ip("link show br-pods")[0]["mtu"], 1450);
+    let addrs = host.sh("ip -4 -br addr show br-pods");
+    assert!(addrs.contains("192.0.2.9/24") && addrs.contains("10.7.3.1/24"), "{addrs}");
+    assert!(host.sh("bridge link").contains("p0"), "the port stays");
+}
+
+#[test]
+fn another_lease_replaces_the_old_address_and_rule() {
+    let Some(host) = host() else { return };
+    assert_eq!(host.kboot(&ARGS).code, 0);
+    let lease = [
+        "bridge",
+        "--name",
+        "br-pods",
+        "--subnet",
+        "10.7.9.1/24",
+        "--mtu",
+        "1450",
+        "--masquerade",
+        "10.7.0.0/16",
+    ];
+    let done = host.kboot(&lease);
+    assert!(done.stderr.contains("(4 changed, 8 already so)"), "{done:?}");
+    let addrs = host.sh("ip -4 -br addr show br-pods");
+    assert!(addrs.contains("10.7.9.1/24") && !addrs.contains("10.7.3.1/24"), "{addrs}");
+    let rules = host.sh("iptables -t nat -S POSTROUTING");
+    assert!(rules.contains("-s 10.7.9.0/24") && !rules.contains("10.7.3.0"), "{rules}");
+    assert!(host.kboot(&lease).stderr.contains("(0 changed, 10 already so)"));
+}
+
+#[test]
+fn the_lease_file_decides_about_masquerading() {
+    let Some(host) = host() else { return };
+    host.sh("mkdir -p /run/flannel");
+    let lease = |masq: &str| {
+        host.sh(&format!("printf 'FLANNEL_NETWORK=10.8.0.0/16\nFLANNEL_SUBNET=10.8.5.1/24\nFLANNEL_MTU=1400\nFLANNEL_IPMASQ={masq}\n' > /run/flannel/subnet.env"));
+    };
+    let rules = || host.sh("iptables -t nat -S");
+    lease("false");
+    assert_eq!(host.kboot(&["bridge"]).code, 0);
+    assert!(rules().contains("-A KBOOT-cbr0 -d 10.8.0.0/16 -j RETURN"), "{}", rules());
+    assert_eq!(host.ip("link show cbr0")[0]["mtu"], 1400);
+    // flanneld was restarted with --ip-masq: kboot's own masquerading goes, and asking for it is a conflict.
+    lease("true");
+    let done = host.kboot(&["bridge"]);
+    assert!(done.stderr.contains("no masquerading here: flanneld does it (FLANNEL_IPMASQ=true)"), "{done:?}");
+    assert!(!rules().contains("KBOOT"), "{}", rules());
+    let done = host.kboot(&["bridge", "--masquerade", "10.8.0.0/16"]);
+    assert_eq!((done.code, done.stderr.contains("flanneld masquerades already")), (3, true), "{done:?}");
+}
+
+#[test]
+fn foreign_rules_stay_and_both_iptables_variants_work() {
+    for variant in ["iptables-nft", "iptables-legacy"] {
+        let Some(host) = host() else { return };
+        let Some(program) = need(variant, "iptables") else { return };
+        host.sh(&format!("mkdir /run/bin && ln -s {} /run/bin/iptables", program.display()));
+        host.sh(&format!("{variant} -t nat -A POSTROUTING -s 192.0.2.0/24 -j MASQUERADE"));
+        let done = host.kboot_with_path("/run/bin:/usr/sbin:/usr/bin", &ARGS);
+        assert_eq!(done.code, 0, "{variant}: {done:?}");
+        let rules = host.sh(&format!("{variant} -t nat -S"));
+        assert!(rules.contains("-A POSTROUTING -s 192.0.2.0/24 -j MASQUERADE"), "{rules}");
+        assert!(rules.contains("-j KBOOT-br-pods"), "{variant}: {rules}");
+        let again = host.kboot_with_path("/run/bin:/usr/sbin:/usr/bin", &ARGS);
+        assert!(again.stderr.contains("(0 changed, 10 already so)"), "{variant}: {again:?}");
+    }
+}
+
+#[test]
+fn a_held_xtables_lock_is_waited_for() {
+    let Some(host) = host() else { return };
+    let Some(program) = need("iptables-legacy", "iptables") else { return };
+    let path = "/run/bin:/usr/sbin:/usr/bin:/bin";
+    host.sh(&format!("mkdir /run/bin && ln -s {} /run/bin/iptables", program.display()));
+    host.sh("touch /run/xtables.lock && mkfifo /run/go");
+    // Held until something is written into the FIFO.
+    let mut holder = host.command("flock", &["/run/xtables.lock", "cat", "/run/go"]).spawn().unwrap();
+    until("the lock is held", || {
+        finish(&mut host.command("flock", &["-n", "/run/xtables.lock", "true"])).code != 0
+    });
+    let short = host.kboot_with_path(path, &[&ARGS[..], &["--timeout", "1s"]].concat());
+    let last = short.stderr.lines().last().unwrap();
+    assert_eq!(
+        (short.code, last),
+        (75, "kboot bridge: iptables -t nat -S: the xtables lock: not within 1s: another program holds it")
+    );
+    assert_eq!(host.ip("link").as_array().unwrap().len(), 1, "nothing was made");
+    let waiting = host
+        .command("env", &[format!("PATH={path}")])
+        .arg(binary())
+        .args(ARGS)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    host.sh("echo > /run/go");
+    assert_eq!(collect(waiting.unwrap()).code, 0);
+    holder.wait().unwrap();
+}
+
+/// A stand-in for iptables before 1.6, which knows no `--wait SECONDS`: in front of the real one.
+#[test]
+fn an_iptables_without_wait_is_used_without() {
+    let Some(host) = host() else { return };
+    let old = "#!/bin/sh\ncase \"$*\" in *--wait*) echo \"Bad argument\" >&2; exit 2;; esac\nexec /usr/sbin/iptables \"$@\"\n";
+    host.sh(&format!("mkdir /run/bin && printf '{old}' > /run/bin/iptables && chmod 755 /run/bin/iptables"));
+    let done = host.kboot_with_path("/run/bin:/usr/sbin:/usr/bin:/bin", &ARGS);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(host.sh("iptables -t nat -S").contains("-j KBOOT-br-pods"));
+}
+
+#[test]
+fn without_iptables_it_says_so_and_without_masquerading_needs_none() {
+    let Some(host) = host() else { return };
+    let done = host.kboot_with_path("/nowhere", &ARGS);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(
+        done.stderr.ends_with(
+            "masquerading: there is no iptables program: install iptables or give --no-masquerade\n"
+        ),
+        "{done:?}"
+    );
+    assert_eq!(host.ip("link").as_array().unwrap().len(), 1, "no bridge was made");
+    assert_eq!(host.kboot_with_path("/nowhere", &[&ARGS[..7], &["--no-masquerade"]].concat()).code, 0);
+}
+
+#[test]
+fn without_rights_it_says_what_is_missing() {
+    let Some(host) = host() else { return };
+    host.sh("echo 1 > /proc/sys/net/ipv4/ip_forward");
+    let args = ["--bounding-set", "-all", "--inh-caps", "-all", "--"];
+    let binary = binary();
+    let mut command = host.command("setpriv", &args);
+    command.arg(binary).args(&ARGS[..7]).arg("--firewall").arg("none");
+    let done = finish(&mut command);
+    assert_eq!(done.code, 1, "{done:?}");
+    let last = done.stderr.lines().last().unwrap();
+    assert_eq!(
+        last,
+        "kboot bridge: ip link add br-pods type bridge: Operation not permitted: needs root (CAP_NET_ADMIN)"
+    );
+}
+
+/// Killed anywhere, it is run again and ends where it would have.
+#[test]
+fn killed_at_any_step_it_ends_right_when_run_again() {
+    let Some(reference) = host() else { return };
+    assert_eq!(reference.kboot(&ARGS).code, 0);
+    let want = state(&reference).2;
+    for millis in [0, 2, 4, 6, 8, 11, 15] {
+        let host = Host::new();
+        let mut child = host.command(binary(), &ARGS).stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(millis));
+        let _ = child.kill();
+        let _ = child.wait();
+        let done = host.kboot(&ARGS);
+        assert_eq!(done.code, 0, "{done:?}");
+        assert_eq!(state(&host).2, want, "killed after {millis} ms");
+        assert!(host.kboot(&ARGS).stderr.contains("(0 changed, 10 already so)"));
+    }
+}

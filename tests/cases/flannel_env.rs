@@ -1,0 +1,140 @@
+//! flannel-env: waiting, formats, exec.
+
+use std::fs;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::support::{Scratch, collect, finish, kboot, run, until};
+
+const LEASE: &str =
+    "FLANNEL_NETWORK=10.42.0.0/16\nFLANNEL_SUBNET=10.42.17.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n";
+
+#[test]
+fn it_waits_for_a_directory_then_a_rename() {
+    let dir = Scratch::new();
+    let path = dir.path("run/flannel/subnet.env");
+    let mut child =
+        kboot(&["flannel-env", "--env-file", &path, "--get", "FLANNEL_SUBNET_IP", "--timeout", "30s"]);
+    let child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("it waits in poll", || {
+        fs::read_to_string(format!("/proc/{}/wchan", child.id())).is_ok_and(|w| w.contains("poll"))
+    });
+    fs::create_dir_all(dir.path("run/flannel")).unwrap();
+    // As flannel 0.1 wrote it: in place, byte by byte; only the whole file counts.
+    fs::write(&path, "").unwrap();
+    fs::write(&path, "FLANNEL_SUBNET=10.42.17.1/24\nFLANNEL_MTU=14").unwrap();
+    let temporary = dir.file("run/flannel/.subnet.env", LEASE);
+    fs::rename(temporary, &path).unwrap();
+    let done = collect(child);
+    assert_eq!(done.ok(), "10.42.17.1\n");
+    assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+    assert!(done.stderr.starts_with(&format!("kboot flannel-env: waiting for {path}: is not there yet")));
+}
+
+#[test]
+fn while_it_waits_it_sleeps() {
+    let dir = Scratch::new();
+    let path = dir.path("subnet.env");
+    let child = kboot(&["flannel-env", "--env-file", &path, "--timeout", "1s"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let switches = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:")).map(str::trim);
+        line.and_then(|n| n.parse::<u32>().ok())
+    };
+    until("it waits", || switches().is_some_and(|n| n > 0));
+    let started = Instant::now();
+    let mut last = 0;
+    while let Some(now) = switches() {
+        last = now;
+        std::thread::sleep(Duration::from_millis(20));
+        if started.elapsed() > Duration::from_secs(5)
+            || fs::read_to_string(format!("/proc/{}/stat", child.id())).is_ok_and(|s| s.contains(") Z"))
+        {
+            break;
+        }
+    }
+    assert!(last < 20, "{last} wake-ups in a second of waiting");
+    let done = collect(child);
+    assert_eq!(done.code, 75);
+    assert!(
+        done.stderr.ends_with("subnet.env: not within 1s: is not there yet (flanneld writes it)\n"),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn every_form_is_read_back_by_its_own_reader() {
+    let dir = Scratch::new();
+    let path = dir.file("subnet.env", LEASE);
+    let get = |form| run(&["flannel-env", "--env-file", &path, "--format", form]).ok().to_owned();
+    for form in ["sh", "export", "env"] {
+        let script = format!(
+            "{}echo $FLANNEL_SUBNET $FLANNEL_SUBNET_NETWORK $FLANNEL_SUBNET_LEN $FLANNEL_MTU",
+            get(form)
+        );
+        let done = finish(std::process::Command::new("sh").args(["-c", &script]));
+        assert_eq!(done.ok(), "10.42.17.1/24 10.42.17.0/24 24 1450\n");
+    }
+    assert!(get("export").lines().all(|l| l.starts_with("export FLANNEL_")));
+    let json: serde_json::Value = serde_json::from_str(&get("json")).unwrap();
+    assert_eq!((&json["FLANNEL_SUBNET_IP"], &json["FLANNEL_IPMASQ"]), (&"10.42.17.1".into(), &"true".into()));
+    let report = run(&["flannel-env", "--env-file", &path, "--json"]).json();
+    assert_eq!(report["found"]["lease"]["FLANNEL_MTU"], "1450");
+    assert_eq!(run(&["flannel-env", "--env-file", &path]).ok(), get("sh"), "sh is the default");
+}
+
+#[test]
+fn one_value_or_a_clear_no() {
+    let dir = Scratch::new();
+    let path = dir.file("subnet.env", LEASE);
+    let get = |name| run(&["flannel-env", "--env-file", &path, "--get", name]);
+    assert_eq!(get("FLANNEL_MTU").ok(), "1450\n");
+    assert_eq!(
+        get("FLANNEL_IPV6_SUBNET").error(),
+        (1, format!("kboot flannel-env: {path}: has no FLANNEL_IPV6_SUBNET").as_str())
+    );
+    assert_eq!(get("FLANNEL_FOO").code, 2);
+}
+
+#[test]
+fn the_lease_is_read_and_never_executed() {
+    let dir = Scratch::new();
+    let trace = dir.path("executed");
+    let path = dir.file("subnet.env", format!("FLANNEL_SUBNET=10.1.2.1/24\nFLANNEL_MTU=$(touch {trace})\n"));
+    assert_eq!(run(&["flannel-env", "--env-file", &path, "--timeout", "0"]).code, 1);
+    assert!(fs::metadata(trace).is_err());
+}
+
+#[test]
+fn it_becomes_the_command_with_the_variables_set() {
+    let dir = Scratch::new();
+    let path = dir.file("subnet.env", LEASE);
+    let done = run(&[
+        "flannel-env",
+        "--env-file",
+        &path,
+        "--",
+        "sh",
+        "-c",
+        "echo $0 $FLANNEL_SUBNET_IP; exit 7",
+        "arg",
+    ]);
+    assert_eq!((done.code, done.stdout.as_str()), (7, "arg 10.42.17.1\n"));
+    let missing = run(&["flannel-env", "--env-file", &path, "--", "no-such-program"]);
+    assert_eq!(missing.error(), (127, "kboot flannel-env: no-such-program: no such program"));
+    let plain = dir.file("plain", "#!/bin/sh\n");
+    let blocked = run(&["flannel-env", "--env-file", &path, "--", &plain]);
+    assert_eq!(
+        blocked.error(),
+        (126, format!("kboot flannel-env: {plain}: is not an executable file").as_str())
+    );
+    let dry = run(&["flannel-env", "--env-file", &path, "--dry-run", "--", "dockerd", "-D"]);
+    assert!(
+        dry.ok().starts_with("env FLANNEL_NETWORK=10.42.0.0/16 ") && dry.stdout.ends_with(" dockerd -D\n"),
+        "{dry:?}"
+    );
+}

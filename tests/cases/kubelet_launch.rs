@@ -1,0 +1,201 @@
+//! kubelet-launch: the line for each era, and the real kubelet.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::host::Host;
+use crate::support::{Scratch, finish, kboot, need, root_user, run};
+
+fn script(dir: &Scratch, text: &str) -> String {
+    let path = dir.file("kubelet", format!("#!/bin/sh\n{text}\n"));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn the_line_of_2015() {
+    let args = [
+        "kubelet-launch",
+        "--server",
+        "http://192.0.2.1:8080",
+        "--subnet",
+        "10.20.7.1/24",
+        "--dry-run",
+        "--kubelet-version",
+    ];
+    for version in ["1.0.3", "v1.1.8"] {
+        assert_eq!(
+            run(&[&args[..], &[version]].concat()).ok(),
+            "kubelet --config=/etc/kubernetes/manifests --configure-cbr0=false --register-node=false \
+             --api-servers=192.0.2.1:8080 --address=0.0.0.0 --hostname-override=10.20.7.1\n"
+        );
+    }
+}
+
+#[test]
+fn it_asks_the_kubelet_and_becomes_it() {
+    // A stand-in kubelet that shows how it was called.
+    let dir = Scratch::new();
+    let kubelet = script(
+        &dir,
+        "[ \"$1\" = --version ] && { echo Kubernetes v1.3.10-beta.0; exit 0; }\necho \"$@\"; exit 5",
+    );
+    let args =
+        ["kubelet-launch", "--kubelet", &kubelet, "--server", "192.0.2.1:8080", "--subnet", "10.20.7.0/24"];
+    let done = run(&[&args[..], &["--", "--v=4", "--x y"]].concat());
+    assert_eq!(done.code, 5, "{done:?}");
+    assert!(
+        done.stdout.starts_with("--config=")
+            && done.stdout.ends_with("--hostname-override=10.20.7.1 --v=4 --x y\n"),
+        "{done:?}"
+    );
+    let json = run(&[&args[..], &["--dry-run", "--json"]].concat()).json();
+    assert_eq!(
+        (&json["found"]["kubeletVersion"], &json["planned"][0]["kind"]),
+        (&"1.3".into(), &"exec".into())
+    );
+}
+
+#[test]
+fn a_kubelet_that_cannot_be_asked() {
+    let dir = Scratch::new();
+    let args = |kubelet: &str| {
+        run(&[
+            "kubelet-launch",
+            "--kubelet",
+            kubelet,
+            "--server",
+            "192.0.2.1:8080",
+            "--subnet",
+            "10.20.7.1/24",
+            "--timeout",
+            "200ms",
+        ])
+    };
+    let odd = script(&dir, "echo Kubernetes v0.0.0-master+faecb196815e2");
+    assert!(
+        args(&odd)
+            .stderr
+            .ends_with("says \"Kubernetes v0.0.0-master+faecb196815e2\": give --kubelet-version\n")
+    );
+    let slow = script(&dir, "exec sleep 100");
+    let done = args(&slow);
+    assert!(done.code == 1 && done.stderr.contains("--version: no answer within"), "{done:?}");
+    assert_eq!(args("/no/kubelet").code, 127);
+    assert_eq!(args(&dir.file("plain", "")).code, 126);
+}
+
+#[test]
+fn a_server_alone_is_enough_for_plain_http_whatever_the_version() {
+    if !root_user() {
+        return;
+    }
+    let host = Host::new();
+    let dir = Scratch::new();
+    let kubelet = script(&dir, "echo \"$@\"");
+    let args = [
+        "kubelet-launch",
+        "--kubelet",
+        &kubelet,
+        "--kubelet-version",
+        "1.20.2",
+        "--server",
+        "http://192.0.2.1:8080",
+        "--subnet",
+        "10.20.7.1/24",
+    ];
+    let done = host.kboot(&args);
+    assert_eq!(
+        done.ok(),
+        "--pod-manifest-path=/etc/kubernetes/manifests --register-node=false \
+         --kubeconfig=/run/kboot/kubelet.kubeconfig --address=0.0.0.0 --hostname-override=10.20.7.1\n"
+    );
+    assert!(host.sh("cat /run/kboot/kubelet.kubeconfig").contains("    server: http://192.0.2.1:8080\n"));
+    let https = run(&[
+        "kubelet-launch",
+        "--kubelet-version",
+        "1.20",
+        "--server",
+        "https://192.0.2.1",
+        "--subnet",
+        "10.20.7.1/24",
+        "--dry-run",
+    ]);
+    assert!(https.code == 2 && https.stderr.contains("kubelet 1.20 needs --kubeconfig"), "{https:?}");
+}
+
+#[test]
+fn the_real_kubelet_knows_every_flag() {
+    let Some(kubelet) = need("kubelet", "kubelet").filter(|_| root_user()) else { return };
+    let kubelet = kubelet.to_str().unwrap();
+    let dir = Scratch::new();
+    let config = dir.file("kubeconfig", "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: k, user: ''}}]\nclusters: [{name: k, cluster: {server: 'http://127.0.0.1:9'}}]\n");
+    let options = [
+        "--kubeconfig",
+        &config,
+        "--cluster-dns",
+        "10.96.0.10",
+        "--cluster-domain",
+        "cluster.local",
+        "--pause-image",
+        "pause:1",
+        "--runtime",
+        "/run/x.sock",
+    ];
+    let base = ["kubelet-launch", "--kubelet", kubelet, "--subnet", "10.20.7.1/24"];
+    let dry = run(&[&base[..], &options, &["--dry-run", "--json"]].concat()).json();
+    assert_eq!(dry["found"]["kubeletVersion"], "1.20", "asked the real one");
+    // --help after the flags: cobra has parsed them all by then; an unknown one ends it before.
+    let done = run(&[&base[..], &options, &["--", "--help"]].concat());
+    assert!(done.code == 0 && done.stdout.contains("--pod-manifest-path"), "{}", done.stderr);
+    let done = run(&[&base[..], &options, &["--", "--configure-cbr0=false", "--help"]].concat());
+    assert_ne!(done.code, 0, "the real one refuses a flag that is gone");
+    // And without --help, it starts with them: it gets as far as its own complaint about the socket.
+    let host = Host::new();
+    let root = dir.path("root");
+    let mut command = host.command("timeout", &["20", crate::support::binary().to_str().unwrap()]);
+    command.args(&base[..]).args(options).args(["--", "--root-dir", &root, "--fail-swap-on=false"]);
+    let done = finish(&mut command);
+    assert!(
+        done.stderr.contains("Kubelet version: v1.20.2") || done.stderr.contains("failed to run Kubelet"),
+        "{done:?}"
+    );
+    assert!(!done.stderr.contains("unknown flag"), "{}", done.stderr);
+}
+
+#[test]
+fn the_name_comes_from_the_certificate_before_the_subnet() {
+    let dir = Scratch::new();
+    let (crt, key) = (dir.path("n.crt"), dir.path("n.key"));
+    crate::support::tool(
+        "openssl",
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            &key,
+            "-out",
+            &crt,
+            "-subj",
+            "/O=system:nodes/CN=system:node:worker-7.example",
+            "-days",
+            "2",
+        ],
+    );
+    let config = dir.file("kubeconfig", "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\nclusters: [{name: k, cluster: {server: 'https://192.0.2.1:6443'}}]\nusers: [{name: u, user: {client-certificate: n.crt, client-key: n.key}}]\n");
+    let line = |more: &[&str]| {
+        run(&[&["kubelet-launch", "--kubelet-version", "1.20", "--kubeconfig", &config, "--dry-run"], more]
+            .concat())
+        .ok()
+        .to_owned()
+    };
+    assert!(line(&[]).contains("--hostname-override=worker-7.example"), "no lease is needed then");
+    assert!(line(&["--name", "other"]).contains("--hostname-override=other"));
+    let done = finish(
+        kboot(&["kubelet-launch", "--kubelet-version", "1.20", "--dry-run"]).env("KUBECONFIG", &config),
+    );
+    assert!(done.ok().contains(&format!("--kubeconfig={config}")), "{done:?}");
+}
