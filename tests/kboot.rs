@@ -20,6 +20,8 @@ mod front;
 mod input;
 #[path = "cases/kubelet_launch.rs"]
 mod kubelet_launch;
+#[path = "cases/readme.rs"]
+mod readme;
 #[path = "cases/register.rs"]
 mod register;
 #[path = "cases/server.rs"]

@@ -6,11 +6,16 @@ use std::ffi::OsString;
 
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs, Optionality};
 
+use super::nearest::nearest;
 use crate::error::{Error, Result, one_line};
 
 /// Options of which one given on the command line keeps the environment from giving the other: a
 /// lease is never mixed from two places.
 const ONE_SET: [[&str; 2]; 1] = [["--subnet", "--env-file"]];
+
+/// Options that mean something else in most other applets (a Node's name, a TLS key): from the
+/// environment, only the applet's own variable counts for them.
+const OWN_VARIABLE_ONLY: [(&str, &str); 2] = [("bridge", "--name"), ("docker-flags", "--key")];
 
 /// The words of one call, checked against the applet's options.
 pub struct Words {
@@ -128,7 +133,10 @@ impl Words {
             }
             let option = flag.long[2..].replace('-', "_").to_uppercase();
             let applet = self.applet.replace('-', "_").to_uppercase();
-            let names = [format!("KBOOT_{applet}_{option}"), format!("KBOOT_{option}")];
+            let mut names = vec![format!("KBOOT_{applet}_{option}")];
+            if !OWN_VARIABLE_ONLY.contains(&(self.applet, flag.long)) {
+                names.push(format!("KBOOT_{option}"));
+            }
             let found = names.into_iter().find_map(|n| get(&n).filter(|v| !v.is_empty()).map(|v| (n, v)));
             let Some((name, value)) = found else { continue };
             self.from_env.push((flag.long.to_owned(), name.clone()));
@@ -184,27 +192,6 @@ fn find_long<'i>(info: &'i CommandInfoWithArgs, name: &str) -> Result<&'i FlagIn
     let near = nearest(&long, info.flags.iter().map(|f| f.long));
     let hint = near.map(|n| format!(": did you mean {n}?")).unwrap_or_default();
     Err(Error::usage(format!("unknown option {long}{hint}")))
-}
-
-/// The nearest of the names, if it is near enough to be what was meant.
-pub fn nearest<'n>(given: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let best = names.map(|n| (distance(given, n), n)).min_by_key(|(d, _)| *d)?;
-    (best.0 <= 1 + given.len() / 5).then_some(best.1)
-}
-
-/// Levenshtein's distance in bytes.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(ca != cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -266,8 +253,9 @@ mod tests {
         let bridge = APPLETS.iter().find(|a| a.name == "bridge").unwrap();
         let env = |name: &str| {
             let value = match name {
-                "KBOOT_BRIDGE_NAME" => "own",
-                "KBOOT_NAME" => "all",
+                "KBOOT_BRIDGE_OUT_INTERFACE" => "own",
+                "KBOOT_OUT_INTERFACE" => "all",
+                "KBOOT_NAME" => "node-1",
                 "KBOOT_MTU" => "1400",
                 "KBOOT_SUBNET" => "10.1.2.1/24,fd00::1/64",
                 "KBOOT_DRY_RUN" => "yes",
@@ -281,13 +269,14 @@ mod tests {
         found.add_environment(&(bridge.info)(), env).unwrap();
         let text = flat(&found).join(" ");
         assert!(
-            text.contains("--name own") && text.contains("--mtu 1300") && !text.contains("1400"),
+            text.contains("--out-interface own") && text.contains("--mtu 1300") && !text.contains("1400"),
             "{text}"
         );
         assert!(
             text.contains("--subnet 10.1.2.1/24 --subnet fd00::1/64") && text.contains("--dry-run"),
             "{text}"
         );
+        assert!(!text.contains("node-1"), "a Node's name is no bridge's: {text}");
         assert!(!text.contains("--json") && !text.contains("--env-file"), "{text}");
 
         let mut found = scan(&["--env-file", "x"]).unwrap();

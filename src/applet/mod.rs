@@ -9,6 +9,7 @@ mod help;
 mod install;
 mod kubelet_launch;
 mod lease;
+mod nearest;
 mod node_name;
 mod options;
 mod register;
@@ -24,6 +25,7 @@ use argh::{ArgsInfo, CommandInfoWithArgs};
 use crate::error::{Error, Exit, Result};
 use crate::sys::{log, stdio};
 use cli::Words;
+use nearest::nearest;
 use report::Report;
 
 /// One applet.
@@ -95,7 +97,7 @@ fn multiplex(args: &[OsString]) -> (Option<&'static str>, Result<()>) {
         }
         (option, _) if option.starts_with('-') => {
             let known = ["--list", "--help", "--version", "--install"];
-            let hint = cli::nearest(option, known.into_iter()).map(|n| format!(": did you mean {n}?"));
+            let hint = nearest(option, known.into_iter()).map(|n| format!(": did you mean {n}?"));
             Err(Error::usage(format!("unknown option {option}{}", hint.unwrap_or_default())))
         }
         _ => Err(not_found(&shown)),
@@ -104,7 +106,7 @@ fn multiplex(args: &[OsString]) -> (Option<&'static str>, Result<()>) {
 }
 
 fn not_found(name: &str) -> Error {
-    let near = cli::nearest(name, APPLETS.iter().map(|a| a.name));
+    let near = nearest(name, APPLETS.iter().map(|a| a.name));
     let hint = near.map(|n| format!(": did you mean {n}?")).unwrap_or_default();
     Error::new(Exit::NotFound, format!("{name}: applet not found{hint}"))
 }

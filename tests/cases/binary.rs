@@ -60,11 +60,17 @@ fn both_builds_resolve_by_etc_hosts_whatever_nsswitch_says() {
         fs::create_dir(dir.path("etc")).unwrap();
         dir.file("etc/hosts", "127.0.0.1 master.example\n");
         dir.file("etc/nsswitch.conf", "hosts: files myhostname resolve dns\n");
-        // The host's own modules, so that a dlopen would find something to crash on.
-        for lib in ["lib/x86_64-linux-gnu/libnss_myhostname.so.2", "lib64/ld-linux-x86-64.so.2"] {
-            let (from, to) = (format!("/{lib}"), dir.path(lib));
-            fs::create_dir_all(std::path::Path::new(&to).parent().unwrap()).unwrap();
-            let _ = fs::copy(from, to);
+        // A module that ends whoever loads it, and what loading it takes.
+        let lib = dir.path("lib/x86_64-linux-gnu");
+        fs::create_dir_all(&lib).unwrap();
+        let canary = dir.file(
+            "canary.c",
+            "#include <unistd.h>\n__attribute__((constructor)) void loaded(void) { _exit(99); }\n",
+        );
+        let module = format!("{lib}/libnss_myhostname.so.2");
+        tool("cc", &["-shared", "-fPIC", "-o", &module, &canary]);
+        for file in ["libc.so.6", "ld-linux-x86-64.so.2"] {
+            fs::copy(format!("/lib/x86_64-linux-gnu/{file}"), format!("{lib}/{file}")).unwrap();
         }
         let url = format!("http://master.example:{port}");
         let args = ["register", "--subnet", "10.1.2.1/24", "--timeout", "5", "--server", &url];
