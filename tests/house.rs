@@ -150,7 +150,7 @@ fn files_and_functions_are_short() {
                 None if is_fn => start = Some((at, indent, line.trim().to_owned())),
                 Some((from, depth, head)) if indent == *depth && line.trim_start().starts_with('}') => {
                     let length = at - from + 1;
-                    assert!(length <= 50, "{}: {length} lines: {head}", path.display());
+                    assert!(length <= 40, "{}: {length} lines: {head}", path.display());
                     start = None;
                 }
                 _ => {}

@@ -3,6 +3,7 @@
 use argh::FromArgValue;
 use serde_json::{Value, json};
 
+use super::bridge_record::{FORWARD, recorded, remember};
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::{self, Report};
@@ -13,8 +14,9 @@ use crate::plan::nat;
 use crate::plan::subnet_env::{Lease, parse_mtu};
 use crate::sys::iptables::Iptables;
 use crate::sys::link::{Link, Links};
+use crate::sys::lock::{self, Lock};
 use crate::sys::wait::Deadline;
-use crate::sys::{lock, log, run_dir, sysctl};
+use crate::sys::{log, sysctl};
 use crate::types::{Cidr, IfName};
 
 /// The table's entry.
@@ -65,41 +67,89 @@ applet_args! {
     }
 }
 
-const FORWARD: &str = "net.ipv4.ip_forward";
-
 fn run(words: &Words, report: &mut Report) -> Result<()> {
     let args: Args = words.parse()?;
     let deadline = Deadline::start(args.common().timeout);
     check(&args)?;
     let name = args.name.clone().map_or_else(|| "cbr0".parse().map_err(Error::failed), Ok)?;
-    lease::at_hand(&args.lease_options())?;
+    let known = lease::now(&args.lease_options())?;
+    if let Some(lease) = &known {
+        masquerade(&args, lease)?;
+    }
     let links = Links::open()?;
     probe(&links, &name)?;
-    forwarding(report)?;
-    let lease = lease::resolve(&args.lease_options(), &deadline)?;
-
-    let masquerade = bridge::masquerade(&args.masquerade, args.no_masquerade, &lease.networks, lease.ipmasq);
-    let masquerade = say(masquerade.map_err(Error::conflict)?, report);
+    // Let go again before the lease is awaited: that may take long.
+    let early = lock(&deadline, report)?;
+    let before = forwarding(report)?;
+    drop(early);
+    let lease = known.map_or_else(|| lease::resolve(&args.lease_options(), &deadline), Ok)?;
+    let nat = say(&args, masquerade(&args, &lease)?, &lease, report);
+    outward(&args, &links, report)?;
     let wanted = Wanted {
         name: name.clone(),
         addrs: lease.subnets().map(|c| c.host()).collect(),
         mtu: args.mtu.or(lease.mtu),
         cluster: [args.masquerade.as_slice(), &lease.networks, &lease.networks6].concat(),
     };
-    if lease.subnet6.is_some() {
-        report.warn("IPv6: the bridge gets its address; forwarding and masquerading are not set up");
-    }
-    let _lock = if report.dry_run { None } else { Some(lock::acquire(&deadline)?) };
+    let _lock = lock(&deadline, report)?;
     let (mut steps, already) = plan_link(&links, &wanted, report)?;
     report.already(already);
     let iptables = Iptables::find(deadline);
-    steps.extend(plan_nat(&args, &wanted, &lease, &masquerade, iptables.as_ref(), report)?);
+    steps.extend(plan_nat(&args, &wanted, &nat, iptables.as_ref(), report)?);
     if !report.dry_run {
-        remember(&wanted, &steps);
+        remember(&wanted, &steps, before.as_deref());
     }
     report.carry_out(&steps, |step| take(&links, iptables.as_ref(), step))?;
     let addrs: Vec<String> = wanted.addrs.iter().map(ToString::to_string).collect();
     report.summary(format_args!("{name} {} up", addrs.join(" ")));
+    Ok(())
+}
+
+fn lock(deadline: &Deadline, report: &Report) -> Result<Option<Lock>> {
+    if report.dry_run { Ok(None) } else { lock::acquire(deadline).map(Some) }
+}
+
+/// What the rules are to be.
+enum Nat {
+    /// Masquerade what leaves this subnet for elsewhere than these networks.
+    Masquerade(Cidr, Vec<Cidr>),
+    /// Take kboot's own rules away.
+    Remove,
+    /// Touch nothing.
+    Leave,
+}
+
+fn masquerade(args: &Args, lease: &Lease) -> Result<Masquerade> {
+    bridge::masquerade(&args.masquerade, args.no_masquerade, &lease.networks, lease.ipmasq)
+        .map_err(Error::conflict)
+}
+
+fn say(args: &Args, masquerade: Masquerade, lease: &Lease, report: &mut Report) -> Nat {
+    if lease.subnet6.is_some() {
+        report.warn("IPv6: the bridge gets its address; forwarding and masquerading are not set up");
+    }
+    match (masquerade, lease.subnet) {
+        _ if args.firewall == Firewall::None => return Nat::Leave,
+        (Masquerade::Outside(cluster), Some(subnet)) => return Nat::Masquerade(subnet, cluster),
+        (Masquerade::Outside(_), None) => report.warn("no masquerading: the lease has no IPv4 subnet"),
+        (Masquerade::No(why), _) => {
+            log::info!("{why}");
+            return Nat::Remove;
+        }
+        (Masquerade::Unknown(why), _) => report.warn(why),
+    }
+    Nat::Leave
+}
+
+/// A link that is not there yet may come; a typing error would go unnoticed for ever.
+fn outward(args: &Args, links: &Links, report: &mut Report) -> Result<()> {
+    if let Some(name) = &args.out_interface
+        && links.get(name)?.is_none()
+    {
+        report.warn(format!(
+            "--out-interface {name}: there is no such link now: nothing is masqueraded until it comes"
+        ));
+    }
     Ok(())
 }
 
@@ -109,6 +159,9 @@ fn check(args: &Args) -> Result<()> {
     }
     if args.firewall == Firewall::None && !args.masquerade.is_empty() {
         return Err(Error::usage("--masquerade needs a firewall: --firewall none sets no rules"));
+    }
+    if args.masquerade.iter().any(|c| c.prefix_len() == 0) {
+        return Err(Error::usage("--masquerade: /0 is everything: nothing would be left to masquerade"));
     }
     if let Some(six) = args.masquerade.iter().find(|c| !c.is_ipv4()) {
         return Err(Error::usage(format!("--masquerade {six}: IPv4 only")));
@@ -132,26 +185,21 @@ fn probe(links: &Links, name: &IfName) -> Result<Option<Link>> {
 
 /// Done before the lease is awaited: it depends on nothing, and docker, started later, then finds
 /// forwarding on and leaves the FORWARD policy alone (since 1.13 it sets DROP when it turns it on).
-fn forwarding(report: &mut Report) -> Result<()> {
+/// Returns what the setting was, if it was changed.
+fn forwarding(report: &mut Report) -> Result<Option<String>> {
     let now = sysctl::read(FORWARD)?;
     report.found(FORWARD, json!(now));
     match now.as_deref() {
         None => Err(Error::failed(format!("sysctl {FORWARD}: not there: is /proc mounted?"))),
         Some("1") => {
             report.already(1);
-            Ok(())
+            Ok(None)
         }
-        Some(_) => report.carry_out(&[Step::Sysctl(FORWARD, "1")], |_| sysctl::write(FORWARD, "1")),
+        Some(_) => {
+            report.carry_out(&[Step::Sysctl(FORWARD, "1")], |_| sysctl::write(FORWARD, "1"))?;
+            Ok(now)
+        }
     }
-}
-
-fn say(masquerade: Masquerade, report: &mut Report) -> Vec<Cidr> {
-    match masquerade {
-        Masquerade::Outside(cluster) => return cluster,
-        Masquerade::No(why) => log::info!("{why}"),
-        Masquerade::Unknown(why) => report.warn(why),
-    }
-    Vec::new()
 }
 
 fn plan_link(links: &Links, wanted: &Wanted, report: &mut Report) -> Result<(Vec<Step>, usize)> {
@@ -164,42 +212,48 @@ fn plan_link(links: &Links, wanted: &Wanted, report: &mut Report) -> Result<(Vec
     Ok(bridge::plan(wanted, &Facts { link, ours: recorded(&wanted.name) }))
 }
 
-/// The masquerading steps; `cluster` empty means none is wanted, and kboot's own rules go.
+/// The masquerading steps.
 fn plan_nat(
     args: &Args,
     wanted: &Wanted,
-    lease: &Lease,
-    cluster: &[Cidr],
+    nat: &Nat,
     iptables: Option<&Iptables>,
     report: &mut Report,
 ) -> Result<Vec<Step>> {
-    if args.firewall == Firewall::None {
-        return Ok(Vec::new());
-    }
-    let Some(iptables) = iptables else {
-        if cluster.is_empty() {
-            return Ok(Vec::new());
+    let steps = match (nat, iptables) {
+        (Nat::Leave, _) | (Nat::Remove, None) => Vec::new(),
+        (Nat::Masquerade(..), None) => {
+            return Err(Error::failed(
+                "masquerading: there is no iptables program: install iptables or give --no-masquerade",
+            ));
         }
-        return Err(Error::failed(
-            "masquerading: there is no iptables program: install iptables or give --no-masquerade",
-        ));
+        // A program that cannot list the table has put nothing of ours into it.
+        (Nat::Remove, Some(iptables)) => {
+            iptables.list("nat").map(|listed| nat::plan_none(&wanted.name, &listed)).unwrap_or_default()
+        }
+        (Nat::Masquerade(subnet, cluster), Some(iptables)) => {
+            let listed = iptables.list("nat").context("iptables -t nat -S")?;
+            let out_interface = args.out_interface.clone();
+            let (bridge, subnet, cluster) = (wanted.name.clone(), *subnet, cluster.clone());
+            let plan = nat::plan(&nat::Wanted { bridge, subnet, cluster, out_interface }, &listed);
+            report.already(plan.already);
+            plan.steps
+        }
     };
-    let listed = iptables.list("nat").context("iptables -t nat -S")?;
-    let (Some(subnet), false) = (lease.subnet, cluster.is_empty()) else {
-        return Ok(nat::plan_none(&wanted.name, &listed).into_iter().map(Step::Iptables).collect());
-    };
-    let out_interface = args.out_interface.clone();
-    let nat = nat::Wanted { bridge: wanted.name.clone(), subnet, cluster: cluster.to_vec(), out_interface };
-    let plan = nat::plan(&nat, &listed);
-    report.already(plan.already);
-    Ok(plan.steps.into_iter().map(Step::Iptables).collect())
+    Ok(steps.into_iter().map(Step::Iptables).collect())
 }
 
 fn take(links: &Links, iptables: Option<&Iptables>, step: &Step) -> Result<()> {
     match step {
         Step::Sysctl(name, value) => sysctl::write(name, value),
         Step::AddBridge(name) => links.add_bridge(name),
-        Step::SetMtu(name, mtu) => links.set_mtu(name, *mtu),
+        Step::SetMtu(name, mtu) => {
+            if !links.set_mtu(name, *mtu)? {
+                // Before 4.17 a bridge takes no MTU above its ports' (1500 without any).
+                log::warning!("the kernel does not take {step} yet: {name} gets it from its first port");
+            }
+            Ok(())
+        }
         Step::AddAddress(name, cidr) => links.add_address(name, *cidr),
         Step::DeleteAddress(name, cidr) => links.delete_address(name, *cidr),
         Step::SetUp(name) => links.set_up(name),
@@ -218,35 +272,5 @@ impl report::Step for Step {
             Step::AddAddress(..) | Step::DeleteAddress(..) => "address",
             Step::Iptables(_) => "rule",
         }
-    }
-}
-
-fn record_name(name: &IfName) -> String {
-    format!("bridge-{name}.json")
-}
-
-/// The addresses that kboot put on the bridge since the boot, if it kept a record.
-fn recorded(name: &IfName) -> Option<Vec<Cidr>> {
-    let record: Value = serde_json::from_str(&run_dir::read(&record_name(name))?).ok()?;
-    let list = record["addresses"].as_array()?.iter();
-    Some(list.filter_map(|a| a.as_str()?.parse().ok()).collect())
-}
-
-/// Written before the first change: killed in between, a rerun still knows whose the addresses are.
-fn remember(wanted: &Wanted, steps: &[Step]) {
-    let before = recorded(&wanted.name);
-    let mut ours = wanted.addrs.clone();
-    // An old address stays on record until a run finds nothing left to do.
-    if !steps.is_empty() {
-        let old = before.iter().flatten().filter(|c| !wanted.addrs.contains(c));
-        ours.extend(old);
-    }
-    if before.as_ref() == Some(&ours) {
-        return;
-    }
-    let addrs: Vec<String> = ours.iter().map(ToString::to_string).collect();
-    let text = format!("{}\n", json!({ "addresses": addrs }));
-    if let Err(error) = run_dir::write(&record_name(&wanted.name), &text) {
-        log::debug!("no record is kept: {error}");
     }
 }

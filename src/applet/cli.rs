@@ -9,21 +9,13 @@ use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs, Optionality};
 use super::nearest::nearest;
 use crate::error::{Error, Result, one_line};
 
-/// Options of which one given on the command line keeps the environment from giving the other: a
-/// lease is never mixed from two places.
-const ONE_SET: [[&str; 2]; 1] = [["--subnet", "--env-file"]];
-
-/// Options that mean something else in most other applets (a Node's name, a TLS key): from the
-/// environment, only the applet's own variable counts for them.
-const OWN_VARIABLE_ONLY: [(&str, &str); 2] = [("bridge", "--name"), ("docker-flags", "--key")];
-
 /// The words of one call, checked against the applet's options.
 pub struct Words {
-    applet: &'static str,
+    pub(super) applet: &'static str,
     /// The options in their order, each with its value if it takes one.
-    given: Vec<(String, Option<String>)>,
+    pub(super) given: Vec<(String, Option<String>)>,
     /// Which environment variable an option's value came from.
-    from_env: Vec<(String, String)>,
+    pub(super) from_env: Vec<(String, String)>,
     /// What followed `--`; `None` when there was no `--`.
     pub rest: Option<Vec<String>>,
     /// `-h` or `--help` was among them.
@@ -60,54 +52,73 @@ impl Words {
         more: &mut impl Iterator<Item = String>,
     ) -> Result<()> {
         if let Some(long) = word.strip_prefix("--") {
-            let (name, value) = long.split_once('=').map_or((long, None), |(n, v)| (n, Some(v.to_owned())));
-            if name == "help" && value.is_none() {
-                self.help = true;
-                return Ok(());
-            }
-            let flag = find_long(info, name)?;
-            let is_switch = matches!(flag.kind, FlagInfoKind::Switch);
-            return match (is_switch, value) {
-                (true, Some(_)) => Err(Error::usage(format!("--{name} takes no value"))),
-                (true, None) => self.add(flag, None),
-                (false, Some(value)) => self.add(flag, Some(value)),
-                (false, None) => {
-                    let missing = || Error::usage(format!("--{name} needs a value"));
-                    let value = more.next().ok_or_else(missing)?;
-                    // `--name --mtu 1400`: a forgotten value, not a link called --mtu.
-                    if value.starts_with("--") && find_long(info, &value[2..]).is_ok() {
-                        return Err(missing());
-                    }
-                    self.add(flag, Some(value))
-                }
-            };
+            return self.take_long(info, long, more);
         }
         match word.strip_prefix('-') {
-            Some(shorts) if !shorts.is_empty() => {
-                for short in shorts.chars() {
-                    if short == 'h' {
-                        self.help = true;
-                        continue;
-                    }
-                    let flag = info.flags.iter().find(|f| f.short == Some(short));
-                    self.add(flag.ok_or_else(|| Error::usage(format!("unknown option -{short}")))?, None)?;
-                }
-                Ok(())
-            }
+            Some(shorts) if !shorts.is_empty() => self.take_shorts(info, shorts),
             _ => Err(Error::usage(format!("stray word {word:?}: options start with --"))),
         }
     }
 
-    fn add(&mut self, flag: &FlagInfo<'_>, value: Option<String>) -> Result<()> {
+    fn take_long(
+        &mut self,
+        info: &CommandInfoWithArgs,
+        long: &str,
+        more: &mut impl Iterator<Item = String>,
+    ) -> Result<()> {
+        let (name, value) = long.split_once('=').map_or((long, None), |(n, v)| (n, Some(v.to_owned())));
+        if name == "help" && value.is_none() {
+            self.help = true;
+            return Ok(());
+        }
+        let flag = find_long(info, name)?;
+        match (matches!(flag.kind, FlagInfoKind::Switch), value) {
+            (true, Some(_)) => Err(Error::usage(format!("--{name} takes no value"))),
+            (true, None) => self.add(flag, None),
+            (false, Some(value)) => self.add(flag, Some(value)),
+            (false, None) => {
+                // `--name --mtu 1400`: a forgotten value, not a link called --mtu.
+                let is_option = |v: &String| v.strip_prefix("--").is_some_and(|n| find_long(info, n).is_ok());
+                let value = more.next().filter(|v| !is_option(v));
+                let value = value.ok_or_else(|| Error::usage(format!("--{name} needs a value")))?;
+                self.add(flag, Some(value))
+            }
+        }
+    }
+
+    /// `-vq`: one letter each.
+    fn take_shorts(&mut self, info: &CommandInfoWithArgs, shorts: &str) -> Result<()> {
+        for short in shorts.chars() {
+            if short == 'h' {
+                self.help = true;
+                continue;
+            }
+            let flag = info.flags.iter().find(|f| f.short == Some(short));
+            let flag = flag.ok_or_else(|| {
+                // `-dry-run`, as Go's flag package has it.
+                let long = shorts.split('=').next().unwrap_or_default();
+                let is_long = shorts.len() > 1 && find_long(info, long).is_ok();
+                let hint = if is_long { format!(": did you mean --{long}?") } else { String::new() };
+                Error::usage(format!("unknown option -{short}{hint}"))
+            })?;
+            self.add(flag, None)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn add(&mut self, flag: &FlagInfo<'_>, value: Option<String>) -> Result<()> {
         let repeats = matches!(flag.optionality, Optionality::Repeating) || flag.long == "--verbose";
         if !repeats && self.has(flag.long) {
             return Err(Error::usage(format!("{} is given twice", flag.long)));
+        }
+        if value.as_deref() == Some("") {
+            return Err(Error::usage(format!("{} '': is empty (an unset variable?)", flag.long)));
         }
         self.given.push((flag.long.to_owned(), value));
         Ok(())
     }
 
-    fn has(&self, long: &str) -> bool {
+    pub(super) fn has(&self, long: &str) -> bool {
         self.given.iter().any(|(option, _)| option == long)
     }
 
@@ -116,45 +127,9 @@ impl Words {
         u8::try_from(self.given.iter().filter(|(o, _)| o == long).count()).unwrap_or(u8::MAX)
     }
 
-    /// Adds what the environment says of options that the command line is silent about:
-    /// `KBOOT_BRIDGE_OUT_INTERFACE`, then `KBOOT_OUT_INTERFACE`. Empty means unset. A switch takes
-    /// 1, true or yes, and 0, false or no; a repeatable option takes values separated by commas.
-    pub fn add_environment(
-        &mut self,
-        info: &CommandInfoWithArgs,
-        get: impl Fn(&str) -> Option<String>,
-    ) -> Result<()> {
-        let given: Vec<&str> = info.flags.iter().map(|f| f.long).filter(|l| self.has(l)).collect();
-        for flag in info.flags {
-            let shadowed =
-                ONE_SET.iter().any(|set| set.contains(&flag.long) && set.iter().any(|l| given.contains(l)));
-            if given.contains(&flag.long) || shadowed || flag.long == "--help" {
-                continue;
-            }
-            let option = flag.long[2..].replace('-', "_").to_uppercase();
-            let applet = self.applet.replace('-', "_").to_uppercase();
-            let mut names = vec![format!("KBOOT_{applet}_{option}")];
-            if !OWN_VARIABLE_ONLY.contains(&(self.applet, flag.long)) {
-                names.push(format!("KBOOT_{option}"));
-            }
-            let found = names.into_iter().find_map(|n| get(&n).filter(|v| !v.is_empty()).map(|v| (n, v)));
-            let Some((name, value)) = found else { continue };
-            self.from_env.push((flag.long.to_owned(), name.clone()));
-            match (&flag.kind, &flag.optionality) {
-                (FlagInfoKind::Switch, _) => match value.as_str() {
-                    "1" | "true" | "yes" => self.add(flag, None)?,
-                    "0" | "false" | "no" => {}
-                    _ => return Err(Error::usage(format!("{name}={value}: takes 1 or 0"))),
-                },
-                (_, Optionality::Repeating) => {
-                    for item in value.split(',') {
-                        self.add(flag, Some(item.to_owned()))?;
-                    }
-                }
-                _ => self.add(flag, Some(value))?,
-            }
-        }
-        Ok(())
+    /// Where an option's value came from: the option itself, or a variable.
+    pub fn source<'w>(&'w self, long: &'w str) -> &'w str {
+        self.from_env.iter().find(|(option, _)| option == long).map_or(long, |(_, name)| name)
     }
 
     /// Lets argh make the applet's struct of the words; what it finds wrong is exit 2, on one line.
@@ -174,10 +149,9 @@ impl Words {
             Some((option, value, why))
         });
         match parts {
-            Some((option, value, why)) => match self.from_env.iter().find(|(o, _)| o == option) {
-                Some((_, name)) => format!("{name}={value}: {why}"),
-                None if value.is_empty() => format!("{option} '': {why}"),
-                None => format!("{option} {value}: {why}"),
+            Some((option, value, why)) => match self.source(option) {
+                name if name != option => format!("{name}={value}: {why}"),
+                _ => format!("{option} {value}: {why}"),
             },
             None => text,
         }
@@ -219,7 +193,7 @@ mod tests {
             words(&["--name=br7", "--mtu", "1400", "-vvq"]),
             ["--name", "br7", "--mtu", "1400", "--verbose", "--verbose", "--quiet"]
         );
-        assert_eq!(words(&["--subnet=", "--subnet", "a=b"]), ["--subnet", "", "--subnet", "a=b"]);
+        assert_eq!(words(&["--subnet=x", "--subnet", "a=b"]), ["--subnet", "x", "--subnet", "a=b"]);
     }
 
     #[test]
@@ -242,45 +216,11 @@ mod tests {
             (&["--name=a", "--name", "b"], "--name is given twice"),
             (&["--json", "--json"], "--json is given twice"),
             (&["--json=yes"], "--json takes no value"),
+            (&["--name="], "--name '': is empty (an unset variable?)"),
+            (&["-dry-run"], "unknown option -d: did you mean --dry-run?"),
         ] {
             let found = scan(given).err().map(|e| e.to_string());
             assert_eq!(found.as_deref(), Some(error));
         }
-    }
-
-    #[test]
-    fn the_environment_fills_in_what_the_command_line_leaves_open() {
-        let bridge = APPLETS.iter().find(|a| a.name == "bridge").unwrap();
-        let env = |name: &str| {
-            let value = match name {
-                "KBOOT_BRIDGE_OUT_INTERFACE" => "own",
-                "KBOOT_OUT_INTERFACE" => "all",
-                "KBOOT_NAME" => "node-1",
-                "KBOOT_MTU" => "1400",
-                "KBOOT_SUBNET" => "10.1.2.1/24,fd00::1/64",
-                "KBOOT_DRY_RUN" => "yes",
-                "KBOOT_JSON" => "0",
-                "KBOOT_ENV_FILE" => "",
-                _ => return None,
-            };
-            Some(value.to_owned())
-        };
-        let mut found = scan(&["--mtu=1300"]).unwrap();
-        found.add_environment(&(bridge.info)(), env).unwrap();
-        let text = flat(&found).join(" ");
-        assert!(
-            text.contains("--out-interface own") && text.contains("--mtu 1300") && !text.contains("1400"),
-            "{text}"
-        );
-        assert!(
-            text.contains("--subnet 10.1.2.1/24 --subnet fd00::1/64") && text.contains("--dry-run"),
-            "{text}"
-        );
-        assert!(!text.contains("node-1"), "a Node's name is no bridge's: {text}");
-        assert!(!text.contains("--json") && !text.contains("--env-file"), "{text}");
-
-        let mut found = scan(&["--env-file", "x"]).unwrap();
-        found.add_environment(&(bridge.info)(), env).unwrap();
-        assert!(!found.has("--subnet"), "a lease is never mixed from two places");
     }
 }

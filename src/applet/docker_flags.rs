@@ -10,8 +10,7 @@ use super::options::applet_args;
 use super::report::{Report, Step};
 use super::{Applet, info_of, lease};
 use crate::error::{Error, Result};
-use crate::plan::docker::{self, Mode};
-use crate::plan::shell::quote;
+use crate::plan::docker::{self, Merged, Mode};
 use crate::plan::subnet_env::parse_mtu;
 use crate::sys::wait::Deadline;
 use crate::sys::{file, lock};
@@ -56,7 +55,7 @@ applet_args! {
         /// with env: the variable (default: DOCKER_OPTS)
         #[argh(option, arg_name = "key")]
         key: Option<String>,
-        /// write there instead of stdout; with env, other variables and flags in it stay
+        /// write there instead of stdout; what else is in it stays
         #[argh(option, arg_name = "path")]
         output: Option<PathBuf>,
     }
@@ -71,7 +70,7 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let lease = lease::resolve(&args.lease_options(), &deadline)?;
     let flags = docker::flags(&mode, &lease, args.mtu.or(lease.mtu)).map_err(Error::usage)?;
     report.found("flags", json!(flags));
-    let Some(path) = &args.output else {
+    let Some(path) = args.output.as_ref().filter(|p| p.as_os_str() != "-") else {
         return report.data(&match args.format {
             Format::Flags => format!("{}\n", flags.join(" ")),
             Format::Env => docker::assignment(&key, &flags),
@@ -122,15 +121,12 @@ fn check(args: &Args, words: &Words) -> Result<()> {
 /// A file to be written.
 struct Write<'a> {
     path: &'a Path,
-    text: String,
-    old: String,
+    merged: Merged,
 }
 
-/// The lines that are new, as a shell would append them.
 impl std::fmt::Display for Write<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let new = self.text.lines().filter(|l| !self.old.lines().any(|o| o == *l));
-        write!(f, "echo {} > {}", quote(&new.collect::<Vec<_>>().join("; ")), self.path.display())
+        write!(f, "edit {}: {}", self.path.display(), self.merged.line)
     }
 }
 
@@ -144,14 +140,17 @@ fn store(args: &Args, path: &Path, key: &str, flags: &[String], report: &mut Rep
     let shown = path.display();
     let old = file::read_if_there(path)?.unwrap_or_default();
     let old = String::from_utf8(old).map_err(|_| Error::conflict(format!("{shown}: is not text")))?;
-    let new = match args.format {
-        Format::Env => docker::merge(&old, key, flags),
-        Format::Flags => docker::flags_file(&old, flags),
+    let merged = match args.format {
+        Format::Env => docker::merge_env(&old, key, flags),
+        Format::Flags => docker::merge_flags(&old, flags),
     };
-    let new = new.map_err(|why| Error::conflict(format!("{shown}: {why}")))?;
-    let steps = if new == old { Vec::new() } else { vec![Write { path, text: new, old }] };
+    let merged = merged.map_err(|why| Error::conflict(format!("{shown}: {why}")))?;
+    for flag in &merged.dropped {
+        report.warn(format!("{shown}: {flag} makes room for {}", flags.join(" ")));
+    }
+    let steps = if merged.text == old { Vec::new() } else { vec![Write { path, merged }] };
     report.already(1 - steps.len());
-    report.carry_out(&steps, |step| file::write_atomic(step.path, step.text.as_bytes(), 0o644))?;
+    report.carry_out(&steps, |step| file::write_atomic(step.path, step.merged.text.as_bytes(), 0o644))?;
     report.summary(format_args!("{shown}: {}", flags.join(" ")));
     Ok(())
 }

@@ -13,7 +13,8 @@ use super::{Applet, info_of, tls};
 use crate::client::etcd::{Cluster, KeyValue, Written, served};
 use crate::error::{Context, Error, Result};
 use crate::plan::etcd::{self, Write};
-use crate::plan::network_config::{self, Fields, NetworkConfig};
+use crate::plan::network_config::{self, NetworkConfig};
+use crate::plan::network_fields::{Fields, compose};
 use crate::sys::file;
 use crate::sys::log;
 use crate::sys::wait::Deadline;
@@ -97,10 +98,16 @@ applet_args! {
 fn run(words: &Words, report: &mut Report) -> Result<()> {
     let args: Args = words.parse()?;
     let common = args.common();
-    let wanted = if args.show { None } else { Some(wanted(&args)?) };
+    if args.show && (args.file.is_some() || args.network.is_some() || args.replace) {
+        return Err(Error::usage(
+            "--show writes nothing: it goes with neither --file, --network nor --replace",
+        ));
+    }
+    let deadline = Deadline::start(common.timeout);
+    let wanted = if args.show { None } else { Some(wanted(&args, &deadline)?) };
     let key = network_config::config_key(args.prefix.as_deref().unwrap_or("/coreos.com/network"));
     let tls = tls::read(&args.tls_files(), false)?;
-    let cluster = Cluster::new(&endpoints(&args)?, &tls, user(&args)?, Deadline::start(common.timeout))?;
+    let cluster = Cluster::new(&endpoints(&args)?, &tls, user(&args)?, deadline)?;
     let apis = choose(&cluster, args.api)?;
     match wanted {
         None => show(&apis, &key, report),
@@ -108,15 +115,15 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     }
 }
 
-fn wanted(args: &Args) -> Result<NetworkConfig> {
+fn wanted(args: &Args, deadline: &Deadline) -> Result<NetworkConfig> {
     let (name, text) = match (&args.file, args.network) {
         (Some(_), Some(_)) => {
             return Err(Error::usage("--file and --network are both given: one config comes from one place"));
         }
         (None, None) => return Err(Error::usage("give the config: --file PATH or --network CIDR")),
-        (Some(path), None) if path.as_os_str() == "-" => ("stdin".to_owned(), file::read_stdin()?),
+        (Some(path), None) if path.as_os_str() == "-" => ("stdin".to_owned(), file::read_stdin(deadline)?),
         (Some(path), None) => (path.display().to_string(), file::read_named(path)?),
-        (None, Some(network)) => ("--network".to_owned(), network_config::compose(&fields(args, network)?)),
+        (None, Some(network)) => ("--network".to_owned(), compose(&fields(args, network)?)),
     };
     if args.file.is_some() && has_fields(args) {
         return Err(Error::usage(
@@ -124,6 +131,9 @@ fn wanted(args: &Args) -> Result<NetworkConfig> {
         ));
     }
     let config = network_config::parse(&text).map_err(|why| Error::usage(format!("{name}: {why}")))?;
+    if let Some(six) = args.service_cidr.filter(|c| !c.is_ipv4()) {
+        return Err(Error::usage(format!("--service-cidr {six}: IPv4 only")));
+    }
     if let Some(service) = &args.service_cidr.filter(|s| config.leases_overlap(s)) {
         let leases = config.leases();
         return Err(Error::usage(format!(
@@ -146,23 +156,25 @@ fn fields(args: &Args, network: Cidr) -> Result<Fields> {
     if args.backend.is_none() && !args.backend_option.is_empty() {
         return Err(Error::usage("--backend-option goes with --backend"));
     }
-    let pairs: Result<Vec<_>> = args
-        .backend_option
-        .iter()
-        .map(|o| {
-            o.split_once('=')
-                .filter(|(k, _)| !k.is_empty())
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
-                .ok_or_else(|| Error::usage(format!("--backend-option {o}: is not K=V")))
-        })
-        .collect();
+    let mut backend_options = Vec::new();
+    for option in &args.backend_option {
+        match option.split_once('=') {
+            Some((key, _)) if network_config::is_secret(key) => {
+                return Err(Error::usage(format!(
+                    "--backend-option {key}: a secret would show in ps: give it with --file"
+                )));
+            }
+            Some((key, value)) if !key.is_empty() => backend_options.push((key.to_owned(), value.to_owned())),
+            _ => return Err(Error::usage(format!("--backend-option {option}: is not K=V"))),
+        }
+    }
     Ok(Fields {
         network: network.network().to_string(),
         subnet_len: args.subnet_len,
         subnet_min: args.subnet_min,
         subnet_max: args.subnet_max,
         backend: args.backend.clone(),
-        backend_options: pairs?,
+        backend_options,
     })
 }
 
@@ -235,7 +247,7 @@ fn settle(
     let mut held = Vec::new();
     for api in apis {
         let stored = api.read(key)?;
-        report.found(api.name(), json!(stored.as_ref().map(|s| String::from_utf8_lossy(&s.value))));
+        report.found(api.name(), json!(stored.as_ref().map(|s| network_config::shown(&s.value))));
         held.push((api.name(), stored.map(|s| (s.revision, s.value))));
     }
     let steps = etcd::plan(config, key, &held, replace).map_err(Error::conflict)?;
@@ -260,9 +272,9 @@ fn write(api: &dyn KeyValue, step: &Write, config: &NetworkConfig) -> Result<()>
     let now = api.read(&step.key).context("reading it back")?;
     match now {
         Some(s) if config.means_the_same(&s.value) => Ok(()),
-        Some(s) if written == Written::Lost => Err(Error::conflict(format!(
-            "another config came first: {}",
-            String::from_utf8_lossy(&s.value).trim()
+        Some(s) if written == Written::Lost => Err(Error::failed(format!(
+            "another config came first: {}: run it again",
+            network_config::shown(&s.value)
         ))),
         _ => Err(Error::failed("it was written, but is not there now")),
     }

@@ -70,7 +70,7 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
         if common.dry_run {
             return Ok(());
         }
-        return Err(exec::exec(&command[0], &command[1..], &step.variables));
+        return Err(exec::exec(&command[0], &command[1..], flannel::variable_names(), &step.variables));
     }
     if let Some(name) = &args.get {
         let value = variables.iter().find(|(k, _)| k == name).map(|(_, v)| v);
@@ -100,11 +100,9 @@ fn check(args: &Args, command: Option<&[String]>) -> Result<()> {
     if args.json && !args.dry_run && (args.format.is_some() || command.is_some()) {
         return Err(Error::usage("--json goes with neither --format nor a command, but for --dry-run"));
     }
-    if let Some(name) = args.get.as_ref().filter(|n| !flannel::is_variable(n)) {
-        return Err(Error::usage(format!(
-            "--get {name}: no such variable: {}",
-            flannel::VARIABLES.join(" ")
-        )));
+    if let Some(name) = args.get.as_deref().filter(|n| !flannel::variable_names().any(|v| v == *n)) {
+        let names: Vec<&str> = flannel::variable_names().collect();
+        return Err(Error::usage(format!("--get {name}: no such variable: {}", names.join(" "))));
     }
     Ok(())
 }

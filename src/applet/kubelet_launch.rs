@@ -11,7 +11,6 @@ use super::options::applet_args;
 use super::report::{Report, Step};
 use super::server::Server;
 use super::{Applet, info_of, lease, node_name, server};
-use crate::client::kube::Credentials;
 use crate::error::{Error, Result};
 use crate::plan::kubelet::{self, Runtime, Version, Wanted};
 use crate::plan::shell;
@@ -83,39 +82,54 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
         return Err(Error::usage("--json goes with --dry-run only: kboot becomes the kubelet"));
     }
     let deadline = Deadline::start(common.timeout);
-    lease::at_hand(&args.lease_options())?;
+    lease::check(&args.lease_options())?;
     let program = args.kubelet.clone().unwrap_or_else(|| "kubelet".into());
-    let manifests = manifests(&args)?;
-    let server = server::resolve(&args.server_options())?;
+    if !common.dry_run {
+        exec::find(&program)?;
+    }
+    let server = server::resolve(&args.server_options(words))?;
     let version = version(&args, &program, &deadline)?;
     report.found("kubeletVersion", json!(format!("1.{}", version.minor)));
-
+    if version > kubelet::NEWEST_KNOWN {
+        report.warn(format!(
+            "kubelet 1.{} is newer than kboot knows: its flags are taken for those of 1.{}",
+            version.minor,
+            kubelet::NEWEST_KNOWN.minor
+        ));
+    }
+    let bare = bare_kubeconfig(&server, version)?;
     let name = match node_name::known(args.name.as_ref(), &server.tls)? {
         Some(name) => name,
         None => node_name::resolve(None, &server.tls, &lease::resolve(&args.lease_options(), &deadline)?)?,
     };
-    let kubeconfig = kubeconfig(&server, version, report)?;
-    let wanted = Wanted {
-        name,
-        server: server.url,
-        kubeconfig,
-        manifests,
-        address: args.address.unwrap_or(IpAddr::from([0, 0, 0, 0])),
-        register_node: args.register_node,
-        cluster_dns: args.cluster_dns,
-        cluster_domain: args.cluster_domain.clone(),
-        pause_image: args.pause_image.clone(),
-        runtime: args.runtime.clone(),
-    };
-    let mut flags = kubelet::compose(&wanted, version).map_err(Error::usage)?;
+    let mut flags =
+        kubelet::compose(&wanted(&args, &server, name, bare.as_ref())?, version).map_err(Error::usage)?;
     flags.extend(words.rest.iter().flatten().cloned());
+    let missing = bare.filter(|b| run_dir::read(BARE_KUBECONFIG).as_deref() != Some(&b.text));
+    report.carry_out(missing.as_slice(), |step| run_dir::write(BARE_KUBECONFIG, &step.text))?;
     let step = Launch { program, flags };
     report.plan(&step)?;
     if common.dry_run {
         return Ok(());
     }
     log::info!("{step}");
-    Err(exec::exec(&step.program, &step.flags, &[]))
+    Err(exec::exec(&step.program, &step.flags, std::iter::empty(), &[]))
+}
+
+fn wanted(args: &Args, server: &Server, name: NodeName, bare: Option<&Write>) -> Result<Wanted> {
+    let given = server.kubeconfig.as_ref().map(|p| p.display().to_string());
+    Ok(Wanted {
+        name,
+        server: server.url.clone(),
+        kubeconfig: given.or_else(|| bare.map(|b| b.path.clone())),
+        manifests: manifests(args)?,
+        address: args.address.unwrap_or(IpAddr::from([0, 0, 0, 0])),
+        register_node: args.register_node,
+        cluster_dns: args.cluster_dns,
+        cluster_domain: args.cluster_domain.clone(),
+        pause_image: args.pause_image.clone(),
+        runtime: args.runtime.clone(),
+    })
 }
 
 fn manifests(args: &Args) -> Result<String> {
@@ -145,36 +159,36 @@ fn version(args: &Args, program: &str, deadline: &Deadline) -> Result<Version> {
     }
 }
 
-/// The kubeconfig to hand on. A kubelet from 1.8 on that was given a server only gets one that says
-/// just that; without credentials it is good for plain HTTP.
-fn kubeconfig(server: &Server, version: Version, report: &mut Report) -> Result<Option<String>> {
-    if let Some(path) = &server.kubeconfig {
-        return Ok(Some(path.display().to_string()));
+/// A kubelet from 1.8 on that was given a server only gets a kubeconfig that says just that; without
+/// credentials it is good for plain HTTP.
+fn bare_kubeconfig(server: &Server, version: Version) -> Result<Option<Write>> {
+    let (url, minor) = (&server.url, version.minor);
+    if url.scheme() == Scheme::Unix {
+        return Err(Error::usage(format!("{url}: a kubelet reaches its server by http or https only")));
     }
-    if !kubelet::needs_kubeconfig(version) {
+    let differs = server.kubeconfig_url.as_ref().filter(|other| *other != url);
+    if let Some(other) = differs.filter(|_| kubelet::goes_by_kubeconfig(version)) {
+        let source = &server.source;
+        return Err(Error::usage(format!(
+            "{source} {url}: the kubeconfig has {other}, and kubelet 1.{minor} goes by that"
+        )));
+    }
+    if server.kubeconfig.is_some() || !kubelet::needs_kubeconfig(version) {
         return Ok(None);
     }
-    if server.url.scheme() != Scheme::Http || matches!(server.credentials, Credentials::Header(_)) {
+    if url.scheme() != Scheme::Http {
         return Err(Error::usage(format!(
-            "{}: kubelet 1.{} needs --kubeconfig with its credentials",
-            server.url, version.minor
+            "{url}: kubelet 1.{minor} needs --kubeconfig with its credentials"
         )));
     }
     let path = format!("{}/{BARE_KUBECONFIG}", run_dir::RUN_DIR);
-    let text = kubelet::bare_kubeconfig(&server.url);
-    let is_there = run_dir::read(BARE_KUBECONFIG).as_deref() == Some(&text);
-    let steps = if is_there {
-        Vec::new()
-    } else {
-        vec![Write { path: path.clone(), server: server.url.to_string() }]
-    };
-    report.carry_out(&steps, |_| run_dir::write(BARE_KUBECONFIG, &text))?;
-    Ok(Some(path))
+    Ok(Some(Write { path, server: url.to_string(), text: kubelet::bare_kubeconfig(url) }))
 }
 
 struct Write {
     path: String,
     server: String,
+    text: String,
 }
 
 impl std::fmt::Display for Write {

@@ -15,12 +15,33 @@ use super::options::LeaseOptions;
 /// Where flanneld writes its lease unless told otherwise.
 pub const SUBNET_ENV: &str = "/run/flannel/subnet.env";
 
-/// A lease that needs no waiting: from `--subnet` or the environment. `None`: it is in a file.
-pub fn at_hand(options: &LeaseOptions) -> Result<Option<Lease>> {
+/// The lease that is there without waiting: from the options, the environment, or a file that is whole.
+/// Anything wrong with what the operator gave is an error here already.
+pub fn now(options: &LeaseOptions) -> Result<Option<Lease>> {
+    if let Some(lease) = at_hand(options)? {
+        return Ok(Some(lease));
+    }
+    match look(path(options))? {
+        Seen::Ready(lease) => Ok(Some(lease)),
+        Seen::NotYet(_) => Ok(None),
+    }
+}
+
+fn path(options: &LeaseOptions) -> &Path {
+    options.env_file.as_deref().unwrap_or(Path::new(SUBNET_ENV))
+}
+
+/// Whether the options make sense, before anything else is looked at.
+pub fn check(options: &LeaseOptions) -> Result<()> {
+    if options.env_file.is_some() && !options.subnet.is_empty() {
+        return Err(Error::usage("--subnet and --env-file are both given: a lease comes from one place"));
+    }
+    of_subnets(&options.subnet).map(drop)
+}
+
+fn at_hand(options: &LeaseOptions) -> Result<Option<Lease>> {
+    check(options)?;
     if !options.subnet.is_empty() {
-        if options.env_file.is_some() {
-            return Err(Error::usage("--subnet and --env-file are both given: a lease comes from one place"));
-        }
         return of_subnets(&options.subnet).map(Some);
     }
     if options.env_file.is_some() {
@@ -31,6 +52,12 @@ pub fn at_hand(options: &LeaseOptions) -> Result<Option<Lease>> {
         return Ok(None);
     }
     log::info!("lease {} from FLANNEL_SUBNET in the environment", shown(&lease));
+    // A shell that once read an old lease would keep it for good.
+    if let Ok(Seen::Ready(file)) = look(Path::new(SUBNET_ENV))
+        && (file.subnet, file.subnet6) != (lease.subnet, lease.subnet6)
+    {
+        log::warning!("{SUBNET_ENV} has another lease, {}: unset FLANNEL_SUBNET to use it", shown(&file));
+    }
     Ok(Some(lease))
 }
 
@@ -51,27 +78,29 @@ fn of_subnets(subnets: &[Cidr]) -> Result<Lease> {
 pub fn resolve(options: &LeaseOptions, deadline: &Deadline) -> Result<Lease> {
     match at_hand(options)? {
         Some(lease) => Ok(lease),
-        None => from_file(options.env_file.as_deref().unwrap_or(Path::new(SUBNET_ENV)), deadline),
+        None => from_file(path(options), deadline),
     }
 }
 
 /// Waits for flannel's file: missing, empty or partial it is awaited; junk or a directory is exit 1.
 pub fn from_file(path: &Path, deadline: &Deadline) -> Result<Lease> {
-    let lease = wait::file(path, deadline, |path| {
-        let Some(bytes) = file::read_if_there(path)? else {
-            return Ok(Seen::NotYet("is not there yet (flanneld writes it)".into()));
-        };
-        let text = String::from_utf8(bytes).ok().filter(|t| !t.contains('\0'));
-        let text = text.ok_or_else(|| Error::failed(format!("{}: is not text", path.display())))?;
-        match subnet_env::parse(&text) {
-            Ok(Read::Whole(lease)) => Ok(Seen::Ready(lease)),
-            Ok(Read::Partial(_)) if text.is_empty() => Ok(Seen::NotYet("is empty".into())),
-            Ok(Read::Partial(why)) => Ok(Seen::NotYet(why)),
-            Err(why) => Err(Error::failed(format!("{}: {why}", path.display()))),
-        }
-    })?;
+    let lease = wait::file(path, deadline, look)?;
     log::debug!("lease {} from {}", shown(&lease), path.display());
     Ok(lease)
+}
+
+fn look(path: &Path) -> Result<Seen<Lease>> {
+    let Some(bytes) = file::read_if_there(path)? else {
+        return Ok(Seen::NotYet("is not there yet (flanneld writes it)".into()));
+    };
+    let text = String::from_utf8(bytes).ok().filter(|t| !t.contains('\0'));
+    let text = text.ok_or_else(|| Error::failed(format!("{}: is not text", path.display())))?;
+    match subnet_env::parse(&text) {
+        Ok(Read::Whole(lease)) => Ok(Seen::Ready(lease)),
+        Ok(Read::Partial(_)) if text.is_empty() => Ok(Seen::NotYet("is empty".into())),
+        Ok(Read::Partial(why)) => Ok(Seen::NotYet(why)),
+        Err(why) => Err(Error::failed(format!("{}: {why}", path.display()))),
+    }
 }
 
 fn shown(lease: &Lease) -> String {

@@ -1,8 +1,10 @@
 //! The applets: a static table, and from argv to one of them.
 
 mod bridge;
+mod bridge_record;
 mod cli;
 mod docker_flags;
+mod environment;
 mod etcd_config;
 mod flannel_env;
 mod help;

@@ -25,8 +25,8 @@ pub struct LeaseOptions {
 
 /// Which API server.
 pub struct ServerOptions {
-    /// `--server`.
-    pub server: Option<Url>,
+    /// `--server`, and where it came from.
+    pub server: Option<(Url, String)>,
     /// `--kubeconfig`.
     pub kubeconfig: Option<PathBuf>,
 }
@@ -75,8 +75,10 @@ macro_rules! applet_args {
             kubeconfig: Option<std::path::PathBuf>,
         });
         impl $name {
-            fn server_options(&self) -> $crate::applet::options::ServerOptions {
-                $crate::applet::options::ServerOptions { server: self.server.clone(), kubeconfig: self.kubeconfig.clone() }
+            fn server_options(&self, words: &$crate::applet::cli::Words) -> $crate::applet::options::ServerOptions {
+                let source = words.source("--server").to_owned();
+                let server = self.server.clone().map(|url| (url, source));
+                $crate::applet::options::ServerOptions { server, kubeconfig: self.kubeconfig.clone() }
             }
         }
     };

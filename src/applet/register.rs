@@ -15,6 +15,7 @@ use crate::plan::node::{self, Annotation, Label, Step, Taint, Wanted};
 use crate::sys::file;
 use crate::sys::http::Client;
 use crate::sys::log;
+use crate::sys::run_dir;
 use crate::sys::wait::Deadline;
 use crate::types::{NodeName, Scheme};
 
@@ -64,14 +65,22 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let args: Args = words.parse()?;
     let common = args.common();
     let deadline = Deadline::start(common.timeout);
-    lease::at_hand(&args.lease_options())?;
-    let server = connect_to(&args, report)?;
+    let known = lease::now(&args.lease_options())?;
+    let server = connect_to(&args, words, report)?;
     let mut client = Client::new(&server.url, &server.tls)?;
     if let Some(header) = server.credentials.header() {
         client.authorize(header);
     }
-    let lease = lease::resolve(&args.lease_options(), &deadline)?;
+    let lease = known.map_or_else(|| lease::resolve(&args.lease_options(), &deadline), Ok)?;
     let name = node_name::resolve(args.name.as_ref(), &server.tls, &lease)?;
+    let mut taints = std::collections::HashSet::new();
+    if let Some(twice) = args.taint.iter().find(|t| !taints.insert(t.identity())) {
+        return Err(Error::usage(format!(
+            "--taint {}:{}: given twice",
+            twice.identity().0,
+            twice.identity().1
+        )));
+    }
     let wanted = Wanted {
         name,
         pod_cidrs: lease.subnets().map(|c| c.network()).collect(),
@@ -81,18 +90,23 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
         arch: arch(),
     };
     report.found("server", json!(server.url.to_string()));
-    settle(&Kube::new(&client, &deadline), &wanted, args.replace, report)?;
-    let cidrs: Vec<String> = wanted.pod_cidrs.iter().map(ToString::to_string).collect();
+    let node = settle(&Kube::new(&client, &deadline), &wanted, args.replace, report)?;
+    let mut cidrs = wanted.pod_cidrs.clone();
+    if !report.dry_run {
+        read_back(&wanted, &node, report)?;
+        cidrs = node::pod_cidrs(&node);
+    }
+    let cidrs: Vec<String> = cidrs.iter().map(ToString::to_string).collect();
     report.summary(format_args!("node {} podCIDR {} at {}", wanted.name, cidrs.join(","), server.url));
     Ok(())
 }
 
 /// The server with the credentials of the command line on top of its kubeconfig's.
-fn connect_to(args: &Args, report: &mut Report) -> Result<Server> {
+fn connect_to(args: &Args, words: &Words, report: &mut Report) -> Result<Server> {
     let files = args.tls_files();
     let given = tls::read(&files, args.insecure_skip_tls_verify)?;
     let token = args.token_file.as_deref().map(token).transpose()?;
-    let mut server = server::resolve(&args.server_options())?;
+    let mut server = server::resolve(&args.server_options(words))?;
     if given.cacert.is_some() {
         server.tls.cacert = given.cacert;
         server.tls.skip_verify = false;
@@ -139,22 +153,33 @@ impl report::Step for Step {
 /// A Node that changes while it is looked at is looked at again, so often.
 const LOOKS: usize = 5;
 
-fn settle(kube: &Kube<'_>, wanted: &Wanted, replace: bool, report: &mut Report) -> Result<()> {
+/// Makes the Node what is wanted; returns it as the server has it.
+fn settle(kube: &Kube<'_>, wanted: &Wanted, replace: bool, report: &mut Report) -> Result<Value> {
     for look in 1..=LOOKS {
         let found = kube.node(wanted.name.as_str())?;
         report.found("node", summary_of(found.as_ref()));
-        let steps = node::plan(wanted, found.as_ref(), replace).map_err(Error::conflict)?;
-        if steps.is_empty() {
-            report.already(1);
-            return Ok(());
+        let mut steps = node::plan(wanted, found.as_ref(), replace).map_err(Error::conflict)?;
+        if let (None, [Step::Create(body)]) = (&found, steps.as_mut_slice())
+            && let Some(half_done) = recorded(wanted)
+        {
+            *body = half_done;
         }
-        let mut raced = false;
+        if let (Some(node), true) = (found, steps.is_empty()) {
+            report.already(1);
+            return Ok(node);
+        }
+        let mut now = None;
+        remember(wanted, &steps, report);
         report.carry_out(&steps, |step| {
-            raced = !take(kube, wanted, step)?;
+            now = take(kube, step)?;
             Ok(())
         })?;
-        if !raced {
-            return Ok(());
+        if report.dry_run {
+            return Ok(Value::Null);
+        }
+        if let Some(node) = now {
+            run_dir::remove(&record_name(wanted));
+            return Ok(node);
         }
         report.forget_last();
         log::debug!("node {} changed meanwhile (look {look})", wanted.name);
@@ -162,32 +187,54 @@ fn settle(kube: &Kube<'_>, wanted: &Wanted, replace: bool, report: &mut Report) 
     Err(Error::failed(format!("node {} keeps changing: something else writes it", wanted.name)))
 }
 
-/// Takes one step; false when the Node was not what it had been.
-fn take(kube: &Kube<'_>, wanted: &Wanted, step: &Step) -> Result<bool> {
-    let node = match step {
-        Step::Delete(name, uid) => {
-            kube.delete_node(name.as_str(), uid)?;
-            return Ok(true);
-        }
-        Step::Create(body) => match kube.create_node(body)? {
-            Created::Now(node) => node,
-            Created::AlreadyExists => return Ok(false),
-        },
-        Step::Patch(name, patch) => match kube.patch_node(name.as_str(), patch)? {
-            Some(node) => node,
-            None => return Ok(false),
-        },
-    };
-    let has = node::pod_cidrs(&node);
+/// Takes one step and returns the Node as the server then has it; `None` when it was not what it had
+/// been, or is gone.
+fn take(kube: &Kube<'_>, step: &Step) -> Result<Option<Value>> {
+    match step {
+        Step::Delete(name, uid) => kube.delete_node(name.as_str(), uid).map(|()| None),
+        Step::Create(body) => Ok(match kube.create_node(body)? {
+            Created::Now(node) => Some(node),
+            Created::AlreadyExists => None,
+        }),
+        Step::Patch(name, patch) => kube.patch_node(name.as_str(), patch),
+    }
+}
+
+/// Compares what the server has with what was wanted: old ones drop what they do not know.
+fn read_back(wanted: &Wanted, node: &Value, report: &mut Report) -> Result<()> {
+    let has = node::pod_cidrs(node);
     if has.first() != wanted.pod_cidrs.first() {
         return Err(Error::failed("the server took it, but kept another podCIDR"));
     }
     if has.len() < wanted.pod_cidrs.len() {
-        log::warning!(
-            "the server kept the first podCIDR only: it has no dual stack (feature gate IPv6DualStack before 1.21)"
-        );
+        report.warn("the server keeps the first podCIDR only: it has no dual stack (feature gate IPv6DualStack before 1.21)");
     }
-    Ok(true)
+    if let Ok(left) = node::plan(wanted, Some(node), true)
+        && let Some(step) = left.first()
+    {
+        report.warn(format!("the server did not keep all of it (an old one has no taints): {step}"));
+    }
+    Ok(())
+}
+
+fn record_name(wanted: &Wanted) -> String {
+    format!("node-{}.json", wanted.name)
+}
+
+/// A Node is deleted to be made anew: were kboot killed in between, its labels and taints would be
+/// lost with it.
+fn remember(wanted: &Wanted, steps: &[Step], report: &mut Report) {
+    if let ([Step::Delete(..), Step::Create(body)], false) = (steps, report.dry_run)
+        && let Err(error) = run_dir::write(&record_name(wanted), &body.to_string())
+    {
+        report.warn(format!("the Node is replaced without a record of its labels and taints: {error}"));
+    }
+}
+
+/// The Node that an interrupted run was about to make, if it is still the one that is wanted.
+fn recorded(wanted: &Wanted) -> Option<Value> {
+    let body: Value = serde_json::from_str(&run_dir::read(&record_name(wanted))?).ok()?;
+    (node::pod_cidrs(&body) == wanted.pod_cidrs).then_some(body)
 }
 
 fn summary_of(node: Option<&Value>) -> Value {

@@ -23,6 +23,8 @@ pub struct Server {
     pub source: String,
     /// The kubeconfig it came from, if any.
     pub kubeconfig: Option<PathBuf>,
+    /// The server in it, where `--server` names another.
+    pub kubeconfig_url: Option<Url>,
     /// What to trust and to show, by that kubeconfig.
     pub tls: Tls,
     /// How to say who we are, by that kubeconfig.
@@ -35,6 +37,7 @@ impl Server {
             url,
             source: source.into(),
             kubeconfig: None,
+            kubeconfig_url: None,
             tls: Tls::default(),
             credentials: Credentials::None,
         }
@@ -45,6 +48,7 @@ impl Server {
             url: config.server,
             source,
             kubeconfig: Some(path.to_owned()),
+            kubeconfig_url: None,
             tls: config.tls,
             credentials: config.credentials,
         }
@@ -63,14 +67,14 @@ fn choose(options: &ServerOptions) -> Result<Server> {
     if let Some(path) = &options.kubeconfig {
         let mut server =
             Server::of(path, kubeconfig::read(path)?, format!("--kubeconfig {}", path.display()));
-        if let Some(url) = &options.server {
-            server.url = url.clone();
-            server.source = "--server".into();
+        if let Some((url, source)) = &options.server {
+            server.kubeconfig_url = Some(std::mem::replace(&mut server.url, url.clone()));
+            server.source.clone_from(source);
         }
         return Ok(server);
     }
-    if let Some(url) = &options.server {
-        return Ok(Server::plain(url.clone(), "--server"));
+    if let Some((url, source)) = &options.server {
+        return Ok(Server::plain(url.clone(), source));
     }
     if let Some(path) = variable("KUBECONFIG").and_then(|list| first_there(&list)) {
         let config = kubeconfig::read(&path)?;

@@ -133,27 +133,17 @@ impl<'c> Kube<'c> {
             match answer.status {
                 401 | 403 => {
                     let since = *refused.get_or_insert_with(Instant::now);
-                    let error = self.refusal(&answer);
+                    let why = refusal(&answer);
                     if since.elapsed() >= REFUSED_FOR || self.deadline.passed() {
-                        return Err(Retry::Never(error));
+                        return Err(Retry::Never(Error::failed(format!("{what}: {why}"))));
                     }
-                    Err(Retry::Later { why: error.to_string(), after: None })
+                    Err(Retry::Later { why: format!("{why} (tried for 15 s)"), after: None })
                 }
                 429 | 500..=599 => {
-                    Err(Retry::Later { why: self.unexpected(&answer).to_string(), after: answer.retry_after })
+                    Err(Retry::Later { why: status_words(&answer), after: answer.retry_after })
                 }
                 _ => Ok(answer),
             }
-        })
-    }
-
-    fn refusal(&self, answer: &Response) -> Error {
-        let base = self.client.base();
-        Error::failed(match answer.status {
-            401 => {
-                format!("{base}: 401 Unauthorized: it does not know these credentials (token, certificate)")
-            }
-            _ => format!("{base}: 403 Forbidden: {}", words(answer)),
         })
     }
 
@@ -164,8 +154,21 @@ impl<'c> Kube<'c> {
     }
 
     fn unexpected(&self, answer: &Response) -> Error {
-        Error::failed(format!("{}: HTTP status {}: {}", self.client.base(), answer.status, words(answer)))
+        Error::failed(format!("{}: {}", self.client.base(), status_words(answer)))
     }
+}
+
+fn refusal(answer: &Response) -> String {
+    match answer.status {
+        401 => "401 Unauthorized: it does not know these credentials (token, certificate)".into(),
+        _ => format!("403 Forbidden: {}", words(answer)),
+    }
+}
+
+fn status_words(answer: &Response) -> String {
+    let is_api_server = status(answer)["kind"] == "Status" || answer.status >= 500;
+    let hint = if is_api_server { "" } else { " (no API server?)" };
+    format!("HTTP status {}: {}{hint}", answer.status, words(answer))
 }
 
 fn node_path(name: &str) -> String {

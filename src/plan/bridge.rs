@@ -82,13 +82,22 @@ pub fn plan(wanted: &Wanted, facts: &Facts) -> (Vec<Step>, usize) {
         want(link.is_some_and(|l| l.mtu == mtu), Step::SetMtu(name(), mtu));
     }
     let has = link.map(|l| l.addrs.as_slice()).unwrap_or_default();
+    let stale: Vec<Cidr> =
+        has.iter().filter(|c| !wanted.addrs.contains(c) && is_stale(wanted, facts, c)).copied().collect();
+    let (near, far): (Vec<Cidr>, Vec<Cidr>) =
+        stale.iter().partition(|old| wanted.addrs.iter().any(|c| c.network() == old.network()));
+    // The kernel deletes with an address the others of its network that came after it (unless
+    // promote_secondaries is set): it goes first, and they are added again.
+    let lost = |cidr: &Cidr| !stale.contains(cidr) && near.iter().any(|old| old.network() == cidr.network());
     for cidr in &wanted.addrs {
-        want(has.contains(cidr), Step::AddAddress(name(), *cidr));
+        want(has.contains(cidr) && !lost(cidr), Step::AddAddress(name(), *cidr));
     }
     want(link.is_some_and(|l| l.up), Step::SetUp(name()));
-    for cidr in has.iter().filter(|c| !wanted.addrs.contains(c) && is_stale(wanted, facts, c)) {
-        steps.push(Step::DeleteAddress(name(), *cidr));
-    }
+    let delete = |cidr: &Cidr| Step::DeleteAddress(name(), *cidr);
+    let again = has.iter().filter(|c| lost(c) && !wanted.addrs.contains(c));
+    steps.extend(again.map(|c| Step::AddAddress(name(), *c)));
+    steps.splice(0..0, near.iter().map(delete));
+    steps.extend(far.iter().map(delete));
     (steps, already)
 }
 
@@ -127,7 +136,7 @@ pub fn masquerade(
         }
         (false, _, _) => Ok(Masquerade::Outside(asked.iter().map(Cidr::network).collect())),
         (true, _, Some(true)) => Ok(Masquerade::No("no masquerading here: flanneld does it (FLANNEL_IPMASQ=true)")),
-        (true, _, Some(false)) if !networks.is_empty() => Ok(Masquerade::Outside(networks.iter().map(Cidr::network).collect())),
+        (true, _, Some(false) | None) if !networks.is_empty() => Ok(Masquerade::Outside(networks.iter().map(Cidr::network).collect())),
         (true, ..) => Ok(Masquerade::Unknown(
             "no masquerading: the cluster's network is not known: pods reach nothing outside: give --masquerade CLUSTER-CIDR, or --no-masquerade",
         )),
@@ -194,6 +203,21 @@ mod tests {
     }
 
     #[test]
+    fn within_one_network_the_old_goes_first_and_what_the_kernel_takes_with_it_comes_back() {
+        let addrs = vec![cidr("10.7.3.1/24"), cidr("10.7.3.9/24"), cidr("10.7.3.50/24")];
+        let facts =
+            Facts { link: Some(Link { mtu: 1450, up: true, addrs }), ours: Some(vec![cidr("10.7.3.1/24")]) };
+        assert_eq!(
+            texts(&plan(&wanted("10.7.3.9/24"), &facts).0),
+            [
+                "ip addr del 10.7.3.1/24 dev br-pods",
+                "ip addr add 10.7.3.9/24 brd + dev br-pods",
+                "ip addr add 10.7.3.50/24 brd + dev br-pods",
+            ]
+        );
+    }
+
+    #[test]
     fn who_masquerades() {
         let net = [cidr("10.7.0.0/16")];
         let outside = || Ok(Masquerade::Outside(net.to_vec()));
@@ -201,7 +225,11 @@ mod tests {
         assert_eq!(masquerade(&[], false, &net, Some(false)), outside());
         assert!(matches!(masquerade(&[], false, &net, Some(true)), Ok(Masquerade::No(_))));
         assert!(matches!(masquerade(&[], false, &[], Some(false)), Ok(Masquerade::Unknown(_))));
-        assert!(matches!(masquerade(&[], false, &net, None), Ok(Masquerade::Unknown(_))));
+        assert_eq!(
+            masquerade(&[], false, &net, None),
+            outside(),
+            "flannel 0.2.0 masqueraded nothing and said nothing"
+        );
         assert!(matches!(masquerade(&[], true, &net, Some(true)), Ok(Masquerade::No(_))));
         assert!(masquerade(&net, false, &[], Some(true)).is_err());
     }

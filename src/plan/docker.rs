@@ -43,66 +43,87 @@ pub fn assignment(key: &str, flags: &[String]) -> String {
     format!("{key}=\"{}\"\n", flags.join(" "))
 }
 
+/// A file as it is to be, and which of the administrator's flags made room for kboot's.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// The whole file.
+    pub text: String,
+    /// The line that is kboot's.
+    pub line: String,
+    /// Flags that were there and are not any more, in other than kboot's words.
+    pub dropped: Vec<String>,
+}
+
 /// A file that holds a line of flags and nothing else.
-pub fn flags_file(old: &str, flags: &[String]) -> Result<String, String> {
-    if old.trim().is_empty() || (old.starts_with('-') && old.lines().count() == 1) {
-        Ok(format!("{}\n", flags.join(" ")))
-    } else {
-        Err("holds something else than a line of flags: --format env, or another file".into())
+pub fn merge_flags(old: &str, flags: &[String]) -> Result<Merged, String> {
+    if old.lines().count() > 1 || !(old.trim().is_empty() || old.starts_with('-')) {
+        return Err("holds something else than a line of flags: --format env, or another file".into());
     }
+    let (mut all, dropped) = sort_out(old, flags)?;
+    all.extend(flags.iter().cloned());
+    let line = all.join(" ");
+    Ok(Merged { text: format!("{line}\n"), line, dropped })
 }
 
 /// A file of assignments with ours in it: other lines and the administrator's other flags stay, in
 /// their places. The error says what cannot be understood without a shell.
-pub fn merge(old: &str, key: &str, flags: &[String]) -> Result<String, String> {
+pub fn merge_env(old: &str, key: &str, flags: &[String]) -> Result<Merged, String> {
     let mut lines: Vec<String> = old.lines().map(str::to_owned).collect();
-    let assigns = |line: &str| {
+    let value_of = |line: &str| {
         let line = line.trim_start();
         let line = line.strip_prefix("export ").unwrap_or(line);
         line.strip_prefix(key).and_then(|l| l.strip_prefix('=')).map(str::to_owned)
     };
     let found: Vec<(usize, String)> =
-        lines.iter().enumerate().filter_map(|(at, l)| Some((at, assigns(l)?))).collect();
-    let ours = match found.as_slice() {
+        lines.iter().enumerate().filter_map(|(at, l)| Some((at, value_of(l)?))).collect();
+    let (at, value) = match found.as_slice() {
         [] => {
-            lines.push(assignment(key, flags).trim_end().to_owned());
-            return Ok(joined(&lines));
+            lines.push(String::new());
+            (lines.len() - 1, String::new())
         }
-        [(at, value)] => {
-            let mut all = foreign_flags(value).map_err(|why| format!("line {}: {key} {why}", at + 1))?;
-            all.extend(flags.iter().cloned());
-            (*at, assignment(key, &all))
+        [(at, _)] if lines[*at].starts_with([' ', '\t']) => {
+            return Err(format!(
+                "line {}: {key} is assigned inside something: write it at the line's start",
+                at + 1
+            ));
         }
+        [(at, value)] => (*at, value.clone()),
         [_, (at, _), ..] => return Err(format!("line {}: {key} is assigned twice", at + 1)),
     };
-    let export = if lines[ours.0].trim_start().starts_with("export ") { "export " } else { "" };
-    lines[ours.0] = format!("{export}{}", ours.1.trim_end());
-    Ok(joined(&lines))
+    let (mut all, dropped) =
+        sort_out(&value, flags).map_err(|why| format!("line {}: {key} {why}", at + 1))?;
+    all.extend(flags.iter().cloned());
+    let export = if lines[at].starts_with("export ") { "export " } else { "" };
+    let line = format!("{export}{}", assignment(key, &all).trim_end());
+    lines[at].clone_from(&line);
+    Ok(Merged { text: format!("{}\n", lines.join("\n")), line, dropped })
 }
 
-fn joined(lines: &[String]) -> String {
-    format!("{}\n", lines.join("\n"))
-}
-
-/// The flags of an assignment that are not kboot's to decide.
-fn foreign_flags(value: &str) -> Result<Vec<String>, String> {
+/// Parts the flags of a value: those that stay, and those that kboot decides and has other words for.
+fn sort_out(value: &str, flags: &[String]) -> Result<(Vec<String>, Vec<String>), String> {
     let value = value.trim();
     let inner = ['"', '\''].iter().find_map(|&q| value.strip_prefix(q)?.strip_suffix(q)).unwrap_or(value);
     if inner.chars().any(|c| "\"'\\$`;&|<>()#".contains(c)) {
         return Err("holds what only a shell can read: write it as plain flags".into());
     }
-    let mut kept = Vec::new();
+    let (mut kept, mut dropped) = (Vec::new(), Vec::new());
     let mut words = inner.split_whitespace();
     while let Some(word) = words.next() {
         let (name, has_value) = word.split_once('=').map_or((word, false), |(n, _)| (n, true));
         if !OURS.contains(&name) {
             kept.push(word.to_owned());
-        } else if !has_value && !matches!(name, "--iptables" | "--ip-masq") {
+            continue;
+        }
+        let mut flag = word.to_owned();
+        if !has_value && !matches!(name, "--iptables" | "--ip-masq") {
             // `--bip 10.1.2.1/24`: the value is the next word. A boolean's never is.
-            words.next();
+            flag = words.next().map_or(flag, |value| format!("{word}={value}"));
+        }
+        if !flags.contains(&flag) {
+            dropped.push(flag);
         }
     }
-    Ok(kept)
+    Ok((kept, dropped))
 }
 
 #[cfg(test)]
@@ -153,18 +174,39 @@ mod tests {
                 "#DOCKER_OPTS=\"--x\"\nexport DOCKER_OPTS=\"--bridge=cbr0 --mtu=1472\"\n",
             ),
         ] {
-            let merged = merge(old, "DOCKER_OPTS", &ours).unwrap();
-            assert_eq!(merged, new);
-            assert_eq!(merge(&merged, "DOCKER_OPTS", &ours).unwrap(), new, "a second time");
+            let merged = merge_env(old, "DOCKER_OPTS", &ours).unwrap();
+            assert_eq!(merged.text, new);
+            let again = merge_env(&merged.text, "DOCKER_OPTS", &ours).unwrap();
+            assert_eq!((again.text.as_str(), again.dropped.len()), (new, 0), "a second time");
         }
+    }
+
+    #[test]
+    fn what_made_room_is_told() {
+        let ours = ["--bip=10.4.9.1/24".to_owned(), "--mtu=1472".to_owned()];
+        let old = "DOCKER_OPTS=\"--iptables=false -b br0 --debug --mtu 1472\"\n";
+        let merged = merge_env(old, "DOCKER_OPTS", &ours).unwrap();
+        assert_eq!(merged.line, "DOCKER_OPTS=\"--debug --bip=10.4.9.1/24 --mtu=1472\"");
+        assert_eq!(merged.dropped, ["--iptables=false", "-b=br0"]);
+        let merged = merge_flags("--debug --bip=10.2.2.1/24\n", &ours).unwrap();
+        assert_eq!(
+            (merged.text.as_str(), merged.dropped.len()),
+            ("--debug --bip=10.4.9.1/24 --mtu=1472\n", 1)
+        );
+        assert!(merge_flags("X=1\n", &ours).is_err() && merge_flags("--a\n--b\n", &ours).is_err());
+        assert!(merge_env("if x; then\n  DOCKER_OPTS=--a\nfi\n", "DOCKER_OPTS", &ours).is_err());
     }
 
     #[test]
     fn what_needs_a_shell_is_left_alone() {
         let ours = ["--bridge=cbr0".to_owned()];
         assert!(
-            merge("DOCKER_OPTS=\"$X --dns 1\"\n", "DOCKER_OPTS", &ours).unwrap_err().starts_with("line 1:")
+            merge_env("DOCKER_OPTS=\"$X --dns 1\"\n", "DOCKER_OPTS", &ours)
+                .unwrap_err()
+                .starts_with("line 1:")
         );
-        assert!(merge("DOCKER_OPTS=a\nDOCKER_OPTS=b\n", "DOCKER_OPTS", &ours).unwrap_err().contains("twice"));
+        assert!(
+            merge_env("DOCKER_OPTS=a\nDOCKER_OPTS=b\n", "DOCKER_OPTS", &ours).unwrap_err().contains("twice")
+        );
     }
 }

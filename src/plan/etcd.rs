@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::network_config::NetworkConfig;
+use super::network_config::{NetworkConfig, shown};
 use super::shell::quote;
 
 /// What one API holds: its name, and the value with the revision that guards its replacement.
@@ -23,7 +23,7 @@ pub struct Write {
 
 impl fmt::Display for Write {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (key, value) = (quote(&self.key), quote(self.value.trim_end()));
+        let (key, value) = (quote(&self.key), quote(&shown(self.value.as_bytes())));
         match (self.api, self.replaces) {
             ("v2", None) => write!(f, "ETCDCTL_API=2 etcdctl mk {key} {value}"),
             ("v2", Some(_)) => write!(f, "ETCDCTL_API=2 etcdctl set {key} {value}"),
@@ -40,8 +40,7 @@ pub fn plan(config: &NetworkConfig, key: &str, held: &[Held], replace: bool) -> 
         match stored {
             Some((_, value)) if config.means_the_same(value) => {}
             Some((_, value)) if !replace => {
-                let text = String::from_utf8_lossy(value);
-                let text = text.trim();
+                let text = shown(value);
                 return Err(format!("{key} ({api}) holds another config: {text}: --replace replaces it"));
             }
             other => writes.push(Write {

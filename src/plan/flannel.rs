@@ -5,15 +5,10 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::shell::quote;
+use super::subnet_env::KEYS;
 
-/// All variables that a lease can have.
-pub const VARIABLES: [&str; 12] = [
-    "FLANNEL_NETWORK",
-    "FLANNEL_SUBNET",
-    "FLANNEL_IPV6_NETWORK",
-    "FLANNEL_IPV6_SUBNET",
-    "FLANNEL_MTU",
-    "FLANNEL_IPMASQ",
+/// What is made of the subnets, besides flannel's own keys.
+const DERIVED: [&str; 6] = [
     "FLANNEL_SUBNET_IP",
     "FLANNEL_SUBNET_NETWORK",
     "FLANNEL_SUBNET_LEN",
@@ -21,6 +16,11 @@ pub const VARIABLES: [&str; 12] = [
     "FLANNEL_IPV6_SUBNET_NETWORK",
     "FLANNEL_IPV6_SUBNET_LEN",
 ];
+
+/// All variables that a lease can have.
+pub fn variable_names() -> impl Iterator<Item = &'static str> {
+    KEYS.into_iter().chain(DERIVED)
+}
 
 /// How the variables are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,11 +31,6 @@ pub enum Form {
     Export,
     /// One object of strings on one line.
     Json,
-}
-
-/// Whether a lease can have a variable of that name.
-pub fn is_variable(name: &str) -> bool {
-    VARIABLES.contains(&name)
 }
 
 /// The text, with a line break at its end.
@@ -73,7 +68,7 @@ mod tests {
         });
         let variables = lease.unwrap().variables();
         let names: Vec<&str> = variables.iter().map(|(k, _)| k.as_str()).collect();
-        assert_eq!(names, VARIABLES);
+        assert_eq!(names, variable_names().collect::<Vec<_>>());
         let two = &variables[1..3];
         assert_eq!(
             format(two, Form::Plain),

@@ -11,6 +11,9 @@ pub struct Version {
     pub minor: u32,
 }
 
+/// The newest whose flags were looked at.
+pub const NEWEST_KNOWN: Version = Version { minor: 38 };
+
 impl FromStr for Version {
     type Err = String;
 
@@ -108,6 +111,11 @@ pub fn compose(wanted: &Wanted, version: Version) -> Result<Vec<String>, String>
     }
     runtime_flags(wanted, minor, &mut flags)?;
     Ok(flags)
+}
+
+/// Whether the server in a kubeconfig counts for that version: until 1.3 --api-servers wins.
+pub fn goes_by_kubeconfig(version: Version) -> bool {
+    version.minor >= 4
 }
 
 /// Whether that version reads the server from a kubeconfig only.

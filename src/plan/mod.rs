@@ -7,6 +7,7 @@ pub mod flannel;
 pub mod kubelet;
 pub mod nat;
 pub mod network_config;
+pub mod network_fields;
 pub mod node;
 pub mod shell;
 pub mod subnet_env;

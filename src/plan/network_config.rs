@@ -48,7 +48,8 @@ pub fn parse(text: &str) -> Result<NetworkConfig, String> {
     if min > max {
         return Err(format!("SubnetMin: {min} is above SubnetMax {max}: no host would get a subnet"));
     }
-    if let Some(backend) = field(object, "Backend") {
+    // null is no absence here: Go reads it as a backend without a type, which flanneld does not know.
+    if let Some(backend) = object.iter().find(|(k, _)| k.eq_ignore_ascii_case("Backend")).map(|(_, v)| v) {
         let kind = backend.as_object().ok_or("Backend: is not an object such as {\"Type\": \"vxlan\"}")?;
         let kind = field(kind, "Type").and_then(Value::as_str).unwrap_or_default();
         if kind.is_empty() {
@@ -121,6 +122,34 @@ impl NetworkConfig {
     }
 }
 
+/// Whether a field of a backend is a secret: ipsec's and wireguard's PSK, the clouds' AccessKeySecret.
+pub fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    ["psk", "secret", "password", "token"].iter().any(|s| key.contains(s))
+}
+
+/// A config as it may be shown in a log: on one line as it was written, unless it holds secrets; then
+/// without them.
+pub fn shown(config: &[u8]) -> String {
+    let text = String::from_utf8_lossy(config);
+    let mut value: Value = serde_json::from_slice(config).unwrap_or_default();
+    if hide(&mut value) { value.to_string() } else { text.trim().chars().take(1000).collect() }
+}
+
+fn hide(value: &mut Value) -> bool {
+    let Value::Object(map) = value else { return false };
+    let mut any = false;
+    for (key, inner) in map.iter_mut() {
+        if is_secret(key) {
+            *inner = json!("***");
+            any = true;
+        } else {
+            any |= hide(inner);
+        }
+    }
+    any
+}
+
 fn folded(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -128,50 +157,6 @@ fn folded(value: &Value) -> Value {
         }
         other => other.clone(),
     }
-}
-
-/// The fields of a config that is made from options.
-#[derive(Default)]
-pub struct Fields {
-    /// `--network`.
-    pub network: String,
-    /// `--subnet-len`.
-    pub subnet_len: Option<u8>,
-    /// `--subnet-min`.
-    pub subnet_min: Option<Ipv4Addr>,
-    /// `--subnet-max`.
-    pub subnet_max: Option<Ipv4Addr>,
-    /// `--backend`.
-    pub backend: Option<String>,
-    /// `--backend-option K=V`: numbers and booleans become such.
-    pub backend_options: Vec<(String, String)>,
-}
-
-/// Composes a config.
-pub fn compose(fields: &Fields) -> String {
-    let mut object = Map::new();
-    object.insert("Network".into(), json!(fields.network));
-    let addr = |a: Option<Ipv4Addr>| a.map(|a| json!(a.to_string()));
-    let optional = [
-        ("SubnetLen", fields.subnet_len.map(|l| json!(l))),
-        ("SubnetMin", addr(fields.subnet_min)),
-        ("SubnetMax", addr(fields.subnet_max)),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            object.insert(name.into(), value);
-        }
-    }
-    if let Some(kind) = &fields.backend {
-        let mut backend = Map::new();
-        backend.insert("Type".into(), json!(kind));
-        for (key, text) in &fields.backend_options {
-            let value = text.parse::<i64>().map(|n| json!(n)).or(text.parse::<bool>().map(|b| json!(b)));
-            backend.insert(key.clone(), value.unwrap_or_else(|_| json!(text)));
-        }
-        object.insert("Backend".into(), Value::Object(backend));
-    }
-    Value::Object(object).to_string()
 }
 
 /// PREFIX/config, with the slashes as flannel's path.Join leaves them: v3 keys are literal.
@@ -228,6 +213,7 @@ mod tests {
                 r#"{"Network":"10.3.0.0/16","SubnetMin":"10.3.9.0","SubnetMax":"10.3.8.0"}"#,
                 "SubnetMin: 10.3.9.0 is above",
             ),
+            (r#"{"Network":"10.3.0.0/16","Backend":null}"#, "Backend: is not an object"),
             (r#"{"Network":"10.3.0.0/16","Backend":{}}"#, "Backend.Type: is missing"),
         ] {
             let error = parse(text).unwrap_err();
@@ -261,17 +247,12 @@ mod tests {
     }
 
     #[test]
-    fn options_make_the_same_config() {
-        let fields = Fields {
-            network: "10.20.0.0/16".into(),
-            subnet_len: Some(24),
-            subnet_min: Some(Ipv4Addr::new(10, 20, 10, 0)),
-            subnet_max: None,
-            backend: Some("udp".into()),
-            backend_options: vec![("Port".into(), "7890".into())],
-        };
-        let want = r#"{"Network":"10.20.0.0/16","SubnetLen":24,"SubnetMin":"10.20.10.0","Backend":{"Type":"udp","Port":7890}}"#;
-        assert_eq!(compose(&fields), want);
+    fn secrets_are_not_shown() {
+        let ipsec = br#"{"Network":"10.3.0.0/16","Backend":{"Type":"ipsec","PSK":"s3cret","Inner":{"AccessKeySecret":"s3cret"}}}"#;
+        let text = shown(ipsec);
+        assert!(!text.contains("s3cret") && text.contains(r#""PSK":"***""#), "{text}");
+        assert_eq!(shown(b"{\"a\": 1}\n"), "{\"a\": 1}");
+        assert_eq!(shown(b"junk"), "junk");
     }
 
     #[test]

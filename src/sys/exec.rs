@@ -7,14 +7,14 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 
-use crate::error::{Context, Error, Exit, Result, io_text};
+use crate::error::{Error, Exit, Result, io_text};
 use crate::sys::notify;
 
 /// What PATH is when the kernel or an init gave none: where boot programs live.
@@ -69,26 +69,45 @@ pub fn ask(program: &Path, args: &[&str], longest: Duration) -> Result<Output> {
         .spawn()
         .map_err(|e| Error::new(exit_of(&e), format!("{shown}: {}", io_text(&e))))?;
     let end = Instant::now() + longest;
+    let answer = read_until(&mut child, end).and_then(|text| Some((text, wait_until(&mut child, end)?)));
+    let Some((stdout, status)) = answer else {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(Error::deadline(format!("{shown}: no answer within {} ms", longest.as_millis())));
+    };
+    Ok(Output { status: status.code(), stdout })
+}
+
+/// What the child prints until it closes its stdout; `None` when the time is over before.
+fn read_until(child: &mut Child, end: Instant) -> Option<String> {
     let mut bytes = Vec::new();
-    if let Some(mut pipe) = child.stdout.take() {
-        while bytes.len() < 1 << 16 {
-            let left =
-                u16::try_from(end.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(u16::MAX);
-            let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
-            if left == 0 || poll(&mut fds, PollTimeout::from(left)) == Ok(0) {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(Error::failed(format!("{shown}: no answer within {} s", longest.as_secs())));
-            }
-            let mut chunk = [0; 4096];
-            match pipe.read(&mut chunk).context(&shown)? {
-                0 => break,
-                n => bytes.extend_from_slice(&chunk[..n]),
-            }
+    let mut pipe = child.stdout.take()?;
+    while bytes.len() < 1 << 16 {
+        let left =
+            u16::try_from(end.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(u16::MAX);
+        let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+        if left == 0 || poll(&mut fds, PollTimeout::from(left)) == Ok(0) {
+            return None;
+        }
+        let mut chunk = [0; 4096];
+        match pipe.read(&mut chunk) {
+            Ok(0) | Err(_) => break,
+            Ok(n) => bytes.extend_from_slice(&chunk[..n]),
         }
     }
-    let status = child.wait().context(&shown)?;
-    Ok(Output { status: status.code(), stdout: String::from_utf8_lossy(&bytes).into_owned() })
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn wait_until(child: &mut Child, end: Instant) -> Option<ExitStatus> {
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if Instant::now() < end => {
+                let _ = poll(&mut [], PollTimeout::from(5u8));
+            }
+            _ => return None,
+        }
+    }
 }
 
 fn exit_of(error: &std::io::Error) -> Exit {
@@ -97,14 +116,23 @@ fn exit_of(error: &std::io::Error) -> Exit {
 
 /// Becomes another program; returns only when that failed. It gets default signal dispositions, an
 /// empty signal mask, descriptors 0 to 2 (and those of systemd's socket activation) and no others,
-/// the variables of `env` on top of the environment, and NOTIFY_SOCKET if kboot was given one.
-pub fn exec(program: &str, args: &[String], env: &[(String, String)]) -> Error {
+/// the environment without the variables of `unset` and with those of `env`, and NOTIFY_SOCKET if kboot
+/// was given one.
+pub fn exec(
+    program: &str,
+    args: &[String],
+    unset: impl Iterator<Item = &'static str>,
+    env: &[(String, String)],
+) -> Error {
     let path = match find(program) {
         Ok(path) => path,
         Err(error) => return error,
     };
     let mut command = Command::new(&path);
     command.arg0(OsStr::new(program)).args(args);
+    unset.for_each(|name| {
+        command.env_remove(name);
+    });
     command.envs(env.iter().map(|(k, v)| (OsString::from(k), OsString::from(v))));
     if let Some(address) = notify::address() {
         command.env(notify::VARIABLE, address);

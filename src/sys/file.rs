@@ -2,12 +2,16 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::libc::O_NONBLOCK;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Context, Error, Result};
+use crate::sys::wait::Deadline;
 
 /// No configuration file of this field is larger; a device or a log given by mistake ends here.
 const LARGEST: u64 = 10 << 20;
@@ -48,14 +52,29 @@ pub fn read_named(path: &Path) -> Result<String> {
     text(bytes).usage(path.display())
 }
 
-/// Reads all of stdin, up to 10 MiB.
-pub fn read_stdin() -> Result<String> {
+/// Reads all of stdin, up to 10 MiB, until the deadline (exit 75).
+pub fn read_stdin(deadline: &Deadline) -> Result<String> {
     let mut bytes = Vec::new();
-    std::io::stdin().take(LARGEST + 1).read_to_end(&mut bytes).usage("stdin")?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(Error::usage("stdin: is larger than 10 MiB"));
+    let mut stdin = std::io::stdin().lock();
+    loop {
+        let left = deadline.attempt(Duration::from_secs(30)).as_millis();
+        let left = u16::try_from(left).unwrap_or(u16::MAX);
+        let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut fds, PollTimeout::from(left)) == Ok(0) {
+            if deadline.passed() {
+                return Err(Error::deadline(format!("stdin: not at its end within {}", deadline.timeout())));
+            }
+            continue;
+        }
+        let mut chunk = [0; 4096];
+        match stdin.read(&mut chunk).usage("stdin")? {
+            0 => return text(bytes).usage("stdin"),
+            n => bytes.extend_from_slice(&chunk[..n]),
+        }
+        if bytes.len() as u64 > LARGEST {
+            return Err(Error::usage("stdin: is larger than 10 MiB"));
+        }
     }
-    text(bytes).usage("stdin")
 }
 
 fn text(bytes: Vec<u8>) -> Result<String> {
@@ -65,30 +84,50 @@ fn text(bytes: Vec<u8>) -> Result<String> {
     }
 }
 
-/// Replaces a file's content: a temporary file in the same directory, fsync, rename, fsync of the
-/// directory. Mode and owner of an existing file are kept, else `mode` is given; a symbolic link is
-/// followed to the file it names.
+/// Replaces a file's content, following a symbolic link to the file it names.
 pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> Result<()> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let shown = path.display();
-    let old = fs::metadata(&target).ok();
-    if old.as_ref().is_some_and(|m| !m.is_file()) {
+    match fs::canonicalize(path) {
+        Ok(target) => replace(&target, content, mode),
+        Err(_) if fs::symlink_metadata(path).is_ok() => {
+            Err(Error::failed(format!("{}: is a symbolic link to nothing", path.display())))
+        }
+        Err(_) => replace(path, content, mode),
+    }
+}
+
+/// Replaces a file's content: a temporary file in the same directory, fsync, rename, fsync of the
+/// directory. Mode and owner of an existing file are kept, else `mode` is given. A symbolic link is
+/// replaced, not followed.
+pub fn replace(target: &Path, content: &[u8], mode: u32) -> Result<()> {
+    let shown = target.display();
+    let old = fs::symlink_metadata(target).ok();
+    if old.as_ref().is_some_and(|m| !m.is_file() && !m.is_symlink()) {
         return Err(Error::failed(format!("{shown}: is not a regular file")));
     }
-    let temporary = temporary_beside(&target)?;
-    let result = fill(&temporary, content, mode, old.as_ref())
-        .and_then(|()| fs::rename(&temporary, &target).map_err(Error::from))
-        .map(|()| sync_directory(&target));
+    let temporary = temporary_beside(target)?;
+    let result = fill(&temporary, content, mode, old.as_ref().filter(|m| m.is_file()))
+        .and_then(|()| fs::rename(&temporary, target).map_err(Error::from))
+        .map(|()| sync_directory(target));
     if result.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     result.context(shown)
 }
 
+/// A name of this process's own, after taking away what killed ones left.
 fn temporary_beside(target: &Path) -> Result<PathBuf> {
     let name =
         target.file_name().ok_or_else(|| Error::failed(format!("{}: names no file", target.display())))?;
-    Ok(target.with_file_name(format!(".{}.kboot-{}", name.to_string_lossy(), std::process::id())))
+    let start = format!(".{}.kboot-", name.to_string_lossy());
+    let directory = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let proc_is_there = Path::new("/proc/self").exists();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(|_| proc_is_there) {
+        let left_by = entry.file_name().to_str().and_then(|n| n.strip_prefix(&start)?.parse::<u32>().ok());
+        if left_by.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(target.with_file_name(format!("{start}{}", std::process::id())))
 }
 
 fn fill(temporary: &Path, content: &[u8], mode: u32, old: Option<&fs::Metadata>) -> Result<()> {

@@ -3,6 +3,8 @@
 
 use std::cell::Cell;
 use std::process::Output;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use iptables::IPTables;
 
@@ -15,9 +17,14 @@ const RESOURCE_PROBLEM: i32 = 4;
 /// Its exit status for an argument that it does not know.
 const BAD_ARGUMENT: i32 = 2;
 
+const PROGRAM: &str = "iptables";
+/// How long one call may take: what is left until the deadline, so much at the most...
+const LONGEST: Duration = Duration::from_secs(60);
+/// ... and so much at the least, since `--wait` takes 5 s of it.
+const SHORTEST: Duration = Duration::from_secs(7);
+
 /// The program, if the host has one.
 pub struct Iptables {
-    program: IPTables,
     deadline: Deadline,
     /// Whether it knows `--wait SECONDS` (1.6 on).
     knows_wait: Cell<bool>,
@@ -26,10 +33,8 @@ pub struct Iptables {
 impl Iptables {
     /// `None` when there is no `iptables` in PATH.
     pub fn find(deadline: Deadline) -> Option<Self> {
-        exec::find("iptables").ok()?;
-        // Built by hand: `iptables::new` would run `iptables --version` only to decide on its --wait.
-        let program = IPTables { cmd: "iptables", has_check: true, has_wait: false, is_numeric: true };
-        Some(Self { program, deadline, knows_wait: Cell::new(true) })
+        exec::find(PROGRAM).ok()?;
+        Some(Self { deadline, knows_wait: Cell::new(true) })
     }
 
     /// Runs `iptables -t TABLE ARGS` and returns what it printed. The xtables lock is waited for 5 s at
@@ -51,15 +56,30 @@ impl Iptables {
     }
 
     fn execute(&self, table: &str, args: &str) -> Result<Output> {
-        let run = |text: &str| self.program.execute(table, text).map_err(|e| Error::failed(e.to_string()));
         if self.knows_wait.get() {
-            let output = run(&format!("{args} --wait 5"))?;
+            let output = self.bounded(table, format!("{args} --wait 5"))?;
             if output.status.code() != Some(BAD_ARGUMENT) {
                 return Ok(output);
             }
             self.knows_wait.set(false);
         }
-        run(args)
+        self.bounded(table, args.to_owned())
+    }
+
+    /// The crate waits for the program without end, so it does that in a thread of its own.
+    fn bounded(&self, table: &str, text: String) -> Result<Output> {
+        let longest = self.deadline.attempt(LONGEST).max(SHORTEST);
+        let (send, receive) = mpsc::channel();
+        let table = table.to_owned();
+        std::thread::spawn(move || {
+            // Built by hand: `iptables::new` would run `iptables --version` only to decide on its --wait.
+            let program = IPTables { cmd: PROGRAM, has_check: true, has_wait: false, is_numeric: true };
+            let _ = send.send(program.execute(&table, &text).map_err(|e| e.to_string()));
+        });
+        match receive.recv_timeout(longest) {
+            Ok(output) => output.map_err(Error::failed),
+            Err(_) => Err(Error::deadline(format!("iptables did not end within {} s", longest.as_secs()))),
+        }
     }
 
     /// All rules of a table, as `iptables -S` prints them.

@@ -135,10 +135,14 @@ impl Links {
         }
     }
 
-    /// `ip link set NAME mtu MTU`.
-    pub fn set_mtu(&self, name: &IfName, mtu: u32) -> Result<()> {
+    /// `ip link set NAME mtu MTU`; false when the kernel does not take that much.
+    pub fn set_mtu(&self, name: &IfName, mtu: u32) -> Result<bool> {
         let message = LinkUnspec::new_with_index(self.index(name)?).mtu(mtu).build();
-        self.runtime.block_on(self.handle.link().set(message).execute()).map_err(|e| words(&e))
+        match self.runtime.block_on(self.handle.link().set(message).execute()) {
+            Ok(()) => Ok(true),
+            Err(e) if is(&e, nix::Error::EINVAL) && mtu > 1500 => Ok(false),
+            Err(e) => Err(words(&e)),
+        }
     }
 
     /// `ip link set NAME up`.

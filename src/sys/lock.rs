@@ -1,18 +1,21 @@
 //! One lock for all applets that change the host. The kernel lets it go when its holder ends, and
 //! before an exec (close-on-exec).
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{Read, Seek, Write};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::error::{Context, Result};
 use crate::sys::log;
 use crate::sys::run_dir;
-use crate::sys::wait::{Deadline, Retry, retry};
+use crate::sys::wait::{Deadline, Retry, retry_every};
+
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The held lock.
 pub enum Lock {
@@ -27,7 +30,7 @@ pub fn acquire(deadline: &Deadline) -> Result<Lock> {
     match open_file() {
         Ok(file) => {
             let mut file = Some(file);
-            retry(deadline, "the lock of another kboot", || {
+            retry_every(deadline, "the lock of another kboot", LOOK_EVERY, || {
                 match file.take().map(|f| Flock::lock(f, FlockArg::LockExclusiveNonblock)) {
                     Some(Ok(locked)) => Ok(Lock::File(note_owner(locked))),
                     Some(Err((mut f, nix::Error::EWOULDBLOCK))) => {
@@ -45,7 +48,7 @@ pub fn acquire(deadline: &Deadline) -> Result<Lock> {
         Err(e) => {
             log::debug!("no lock file ({e}): locking by an abstract socket");
             let address = SocketAddr::from_abstract_name("kboot-lock").context("lock")?;
-            retry(deadline, "the lock of another kboot", || {
+            retry_every(deadline, "the lock of another kboot", LOOK_EVERY, || {
                 UnixDatagram::bind_addr(&address)
                     .map(Lock::Socket)
                     .map_err(|_| Retry::Later { why: "the socket @kboot-lock is bound".into(), after: None })
@@ -68,7 +71,10 @@ fn open_file() -> Result<File> {
         .truncate(false)
         .mode(0o644)
         .custom_flags(nix::libc::O_NOFOLLOW);
-    options.open(&path).context(path.display())
+    let file = options.open(&path).context(path.display())?;
+    // Whoever may read it may lock it, and so hold up a boot.
+    file.set_permissions(Permissions::from_mode(0o600)).context(path.display())?;
+    Ok(file)
 }
 
 fn note_owner(mut lock: Flock<File>) -> Flock<File> {

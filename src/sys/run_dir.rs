@@ -42,5 +42,12 @@ pub fn read(name: &str) -> Option<String> {
 
 /// Writes a record.
 pub fn write(name: &str, text: &str) -> Result<()> {
-    file::write_atomic(&ensure()?.join(name), text.as_bytes(), 0o644)
+    file::replace(&ensure()?.join(name), text.as_bytes(), 0o644)
+}
+
+/// Removes a record, if there is one.
+pub fn remove(name: &str) {
+    if let (true, Ok(dir)) = (Path::new(RUN_DIR).is_dir(), ensure()) {
+        let _ = fs::remove_file(dir.join(name));
+    }
 }

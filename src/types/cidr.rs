@@ -81,9 +81,6 @@ impl FromStr for Cidr {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            return Err("is empty (an unset variable?): give ADDRESS/LENGTH, such as 10.10.48.1/24".into());
-        }
         let Some((addr, len)) = text.split_once('/') else {
             return Err("has no prefix length: give ADDRESS/LENGTH, such as 10.10.48.1/24".into());
         };

@@ -37,6 +37,7 @@ fn state(host: &Host) -> (Value, Value, String, String) {
 #[test]
 fn from_nothing_and_then_nothing_to_do() {
     let Some(host) = host() else { return };
+    host.sh("ip link add eth7 type veth peer name peer7");
     let first = host.kboot(&[&ARGS[..], &["--out-interface", "eth7"]].concat());
     assert_eq!(first.code, 0, "{first:?}");
     assert!(
@@ -272,21 +273,118 @@ fn without_rights_it_says_what_is_missing() {
     );
 }
 
-/// Killed anywhere, it is run again and ends where it would have.
+/// A stand-in that runs the real iptables and then kills kboot, after the Nth call: dead between two
+/// steps, wherever; run again, it ends where it would have.
 #[test]
-fn killed_at_any_step_it_ends_right_when_run_again() {
+fn killed_between_any_two_steps_it_ends_right_when_run_again() {
     let Some(reference) = host() else { return };
     assert_eq!(reference.kboot(&ARGS).code, 0);
     let want = state(&reference).2;
-    for millis in [0, 2, 4, 6, 8, 11, 15] {
+    let mut killed = 0;
+    for call in 1..=6 {
         let host = Host::new();
-        let mut child = host.command(binary(), &ARGS).stderr(std::process::Stdio::null()).spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(millis));
-        let _ = child.kill();
-        let _ = child.wait();
+        let script = "#!/bin/sh\n/usr/sbin/iptables \"$@\"\ns=$?\necho >>/run/calls\n[ $(wc -l </run/calls) = CALL ] && kill -9 $PPID\nexit $s\n";
+        let script = script.replace("CALL", &call.to_string());
+        host.sh(&format!(
+            "mkdir /run/bin && printf '%s' '{script}' >/run/bin/iptables && chmod 755 /run/bin/iptables"
+        ));
+        let dead = host.kboot_with_path("/run/bin:/usr/sbin:/usr/bin:/bin", &ARGS);
+        assert_eq!(dead.code, 128 + 9, "call {call}: {dead:?}");
+        assert!(!dead.stderr.contains("already so"), "it had ended: {dead:?}");
+        killed += 1;
         let done = host.kboot(&ARGS);
         assert_eq!(done.code, 0, "{done:?}");
-        assert_eq!(state(&host).2, want, "killed after {millis} ms");
+        assert_eq!(state(&host).2, want, "killed after call {call}");
         assert!(host.kboot(&ARGS).stderr.contains("(0 changed, 10 already so)"));
     }
+    assert_eq!(killed, 6);
+}
+
+/// The kernel takes an address's younger siblings of the same network with it.
+#[test]
+fn another_lease_of_the_same_network_keeps_an_address() {
+    let Some(host) = host() else { return };
+    host.sh("echo 0 >/proc/sys/net/ipv4/conf/all/promote_secondaries");
+    let with = |subnet: &str| host.kboot(&["bridge", "--subnet", subnet, "--no-masquerade"]);
+    assert_eq!(with("10.7.3.1/24").code, 0);
+    host.sh("echo 0 >/proc/sys/net/ipv4/conf/cbr0/promote_secondaries; ip addr add 10.7.3.50/24 dev cbr0");
+    assert_eq!(with("10.7.3.9/24").code, 0);
+    let addrs = host.sh("ip -4 -br addr show cbr0");
+    assert!(
+        addrs.contains("10.7.3.9/24") && addrs.contains("10.7.3.50/24") && !addrs.contains("10.7.3.1/24"),
+        "{addrs}"
+    );
+    assert!(with("10.7.3.9/24").stderr.contains("(0 changed, "));
+}
+
+#[test]
+fn not_knowing_the_cluster_takes_nothing_away() {
+    let Some(host) = host() else { return };
+    assert_eq!(host.kboot(&ARGS).code, 0);
+    let rules = host.sh("iptables -t nat -S");
+    let done = host.kboot(&ARGS[..7]);
+    assert!(done.code == 0 && done.stderr.contains("the cluster's network is not known"), "{done:?}");
+    assert_eq!(host.sh("iptables -t nat -S"), rules);
+    let done = host.kboot(&[&ARGS[..7], &["--no-masquerade"]].concat());
+    assert!(done.code == 0 && !host.sh("iptables -t nat -S").contains("KBOOT"), "{done:?}");
+}
+
+#[test]
+fn a_conflict_touches_nothing_not_even_forwarding() {
+    let Some(host) = host() else { return };
+    host.sh("mkdir /run/flannel && printf 'FLANNEL_SUBNET=10.8.5.1/24\nFLANNEL_MTU=1400\nFLANNEL_IPMASQ=true\n' >/run/flannel/subnet.env");
+    let done = host.kboot(&["bridge", "--masquerade", "10.8.0.0/16"]);
+    assert_eq!((done.code, host.sh("cat /proc/sys/net/ipv4/ip_forward").as_str()), (3, "0\n"), "{done:?}");
+}
+
+/// A kernel without the nat table, as a program sees it: no masquerading wanted, none needed.
+#[test]
+fn an_iptables_that_cannot_list_is_no_obstacle_to_having_no_rules() {
+    let Some(host) = host() else { return };
+    host.sh("mkdir /run/bin && printf '#!/bin/sh\necho cannot initialize table nat >&2; exit 3\n' >/run/bin/iptables && chmod 755 /run/bin/iptables");
+    let done = host
+        .kboot_with_path("/run/bin:/usr/sbin:/usr/bin:/bin", &[&ARGS[..7], &["--no-masquerade"]].concat());
+    assert_eq!(done.code, 0, "{done:?}");
+    let done = host.kboot_with_path("/run/bin:/usr/sbin:/usr/bin:/bin", &ARGS);
+    let last = done.stderr.lines().last().unwrap();
+    assert_eq!(
+        (done.code, last),
+        (1, "kboot bridge: iptables -t nat -S: cannot initialize table nat (exit 3)")
+    );
+}
+
+#[test]
+fn an_iptables_that_hangs_ends_at_the_deadline() {
+    let Some(host) = host() else { return };
+    host.sh("mkdir /run/bin && printf '#!/bin/sh\nexec sleep 30\n' >/run/bin/iptables && chmod 755 /run/bin/iptables");
+    let started = std::time::Instant::now();
+    let done =
+        host.kboot_with_path("/run/bin:/usr/sbin:/usr/bin:/bin", &[&ARGS[..], &["--timeout", "1s"]].concat());
+    assert_eq!(done.code, 75, "{done:?}");
+    assert!(started.elapsed() < std::time::Duration::from_secs(15));
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_warned_about() {
+    let Some(host) = host() else { return };
+    let done = host.kboot(&[&ARGS[..], &["--out-interface", "ethO"]].concat());
+    assert!(
+        done.code == 0 && done.stderr.contains("warning: --out-interface ethO: there is no such link now"),
+        "{done:?}"
+    );
+    assert_eq!(host.kboot(&["bridge", "--subnet", "10.7.3.1/24", "--masquerade", "0.0.0.0/0"]).code, 2);
+}
+
+#[test]
+fn the_record_says_how_the_kernel_was_set_before() {
+    let Some(host) = host() else { return };
+    assert_eq!(host.kboot(&ARGS).code, 0);
+    let record: Value = serde_json::from_str(&host.sh("cat /run/kboot/bridge-br-pods.json")).unwrap();
+    assert_eq!(
+        record,
+        serde_json::json!({"addresses": ["10.7.3.1/24"], "before": {"net.ipv4.ip_forward": "0"}})
+    );
+    assert_eq!(host.kboot(&ARGS).code, 0);
+    let again: Value = serde_json::from_str(&host.sh("cat /run/kboot/bridge-br-pods.json")).unwrap();
+    assert_eq!(again, record, "a second run does not forget it");
 }

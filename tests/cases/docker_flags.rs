@@ -40,12 +40,17 @@ fn a_file_keeps_what_is_not_kboots() {
     let want = "# mine\nDOCKER_OPTS=\"--dns 192.0.2.53 --bridge=br7 --iptables=false --ip-masq=false --mtu=1422\"\nexport TMPDIR=/x\n";
     let dry = run(&[&args[..], &["--dry-run"]].concat());
     assert!(
-        dry.ok().starts_with("echo 'DOCKER_OPTS=\"--dns")
+        dry.ok().starts_with(&format!("edit {path}: DOCKER_OPTS=\"--dns"))
             && fs::read_to_string(&path).unwrap().contains("1.2.3.4"),
         "{dry:?}"
     );
     let done = run(&args);
     assert!(done.stderr.contains("(1 changed, 0 already so)"), "{done:?}");
+    assert!(
+        done.stderr.contains("warning: ")
+            && done.stderr.contains("--bip=1.2.3.4/24 makes room for --bridge=br7"),
+        "{done:?}"
+    );
     assert_eq!(fs::read_to_string(&path).unwrap(), want);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
     assert!(run(&args).stderr.contains("(0 changed, 1 already so)"));
@@ -82,4 +87,28 @@ fn the_real_dockerd_takes_the_flags() {
         assert!(done.ok().starts_with("Docker version"), "{done:?}");
         assert_ne!(finish(Command::new(&dockerd).args(&flags).args(["--nonsense", "--version"])).code, 0);
     }
+}
+
+#[test]
+fn links_and_what_killed_runs_left() {
+    let dir = Scratch::new();
+    let lease = dir.file("subnet.env", LEASE);
+    let args = |path: &str| {
+        run(&["docker-flags", "--env-file", &lease, "--bip", "--format", "env", "--output", path])
+    };
+    let real = dir.file("real", "X=1\n");
+    let link = dir.path("link");
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    // A pid that no process has any more, as a killed run would have left it.
+    let mut gone = Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    let left = dir.file(&format!(".real.kboot-{}", gone.id()), "half");
+    assert_eq!(args(&link).code, 0);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(fs::read_to_string(&real).unwrap().starts_with("X=1\nDOCKER_OPTS="));
+    assert!(fs::metadata(left).is_err(), "swept away");
+    let dangling = dir.path("dangling");
+    std::os::unix::fs::symlink(dir.path("nothing"), &dangling).unwrap();
+    assert_eq!(args(&dangling).error(), (1, format!("kboot docker-flags: edit {dangling}: DOCKER_OPTS=\"--bip=10.9.33.1/24 --ip-masq=false --mtu=1422\": {dangling}: is a symbolic link to nothing").as_str()));
+    assert_eq!(args("-").ok(), "DOCKER_OPTS=\"--bip=10.9.33.1/24 --ip-masq=false --mtu=1422\"\n");
 }

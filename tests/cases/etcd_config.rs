@@ -294,3 +294,92 @@ fn users_of_both_apis() {
     let stored = etcd.ctl(3, &["--user", "root:s3cret", "get", "--print-value-only", KEY]).unwrap();
     assert!(stored.contains("10.6.0.0/16"));
 }
+
+#[test]
+fn a_secret_of_the_backend_is_nowhere_shown() {
+    let Some(etcd) = Etcd::start(&["--enable-v2"]) else { return };
+    let dir = Scratch::new();
+    let psk = "s3cret".repeat(16);
+    let config =
+        |n: u8| format!(r#"{{"Network":"10.{n}.0.0/16","Backend":{{"Type":"ipsec","PSK":"{psk}"}}}}"#);
+    let call = |n: u8, more: &[&str]| {
+        let file = dir.file("ipsec.json", config(n));
+        run(&[&["etcd-config", "--endpoints", &etcd.url, "--file", &file, "-vv"], more].concat())
+    };
+    for done in
+        [call(6, &["--dry-run"]), call(6, &[]), call(7, &[]), call(7, &["--json"]), call(7, &["--replace"])]
+    {
+        assert!(!done.stderr.contains("s3cret") && !done.stdout.contains("s3cret"), "{done:?}");
+    }
+    assert_eq!(etcd.get3(KEY), Some(config(7)));
+    let done = run(&[
+        "etcd-config",
+        "--network",
+        "10.6.0.0/16",
+        "--backend",
+        "ipsec",
+        "--backend-option",
+        "PSK=s3cret",
+    ]);
+    assert_eq!(
+        done.error(),
+        (2, "kboot etcd-config: --backend-option PSK: a secret would show in ps: give it with --file")
+    );
+}
+
+/// One that accepts and is silent must leave the others their turn.
+#[test]
+fn a_hanging_endpoint_does_not_use_up_the_deadline() {
+    let Some(etcd) = Etcd::start(&["--enable-v2"]) else { return };
+    let hanging = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let first = format!("http://{}", hanging.local_addr().unwrap());
+    let done = run(&[
+        "etcd-config",
+        "--endpoints",
+        &format!("{first},{}", etcd.url),
+        "--network",
+        "10.6.0.0/16",
+        "--timeout",
+        "10s",
+    ]);
+    assert!(done.stderr.contains("(2 changed, 0 already so)"), "{done:?}");
+}
+
+#[test]
+fn a_user_of_the_v2_api_alone_is_no_trouble_to_v3() {
+    let Some(etcd) = Etcd::start(&["--enable-v2"]) else { return };
+    let dir = Scratch::new();
+    let password = dir.file("password", "s3cret");
+    etcd.ctl(2, &["user", "add", "root:s3cret"]).unwrap();
+    etcd.ctl(2, &["auth", "enable"]).unwrap();
+    let done = run(&[
+        "etcd-config",
+        "--endpoints",
+        &etcd.url,
+        "--network",
+        "10.6.0.0/16",
+        "--user",
+        "root",
+        "--password-file",
+        &password,
+    ]);
+    assert!(
+        done.stderr.contains("in v2 and v3: ") && done.stderr.contains("(2 changed, 0 already so)"),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn stdin_is_read_until_the_deadline() {
+    let mut command = kboot(&["etcd-config", "--file", "-", "--timeout", "300ms"]);
+    let child = command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn();
+    let mut child = child.unwrap();
+    let held_open = child.stdin.take();
+    let done = crate::support::collect(child);
+    drop(held_open);
+    assert_eq!(done.error(), (75, "kboot etcd-config: stdin: not at its end within 300ms"));
+}

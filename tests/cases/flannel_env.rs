@@ -138,3 +138,35 @@ fn it_becomes_the_command_with_the_variables_set() {
         "{dry:?}"
     );
 }
+
+/// What the environment holds of an older lease does not mix with this one.
+#[test]
+fn the_command_sees_one_lease() {
+    let dir = Scratch::new();
+    let path = dir.file("subnet.env", "FLANNEL_SUBNET=10.42.17.1/24\nFLANNEL_MTU=1450\n");
+    let mut command = kboot(&["flannel-env", "--env-file", &path, "--", "env"]);
+    let done = finish(
+        command.env("FLANNEL_IPV6_SUBNET", "fd00::1/64").env("FLANNEL_IPMASQ", "true").env("OTHER", "x"),
+    );
+    assert!(
+        !done.ok().contains("FLANNEL_IPV6_SUBNET") && !done.stdout.contains("FLANNEL_IPMASQ"),
+        "{done:?}"
+    );
+    assert!(done.stdout.contains("FLANNEL_SUBNET_IP=10.42.17.1\n") && done.stdout.contains("OTHER=x\n"));
+}
+
+/// A shell that once read a lease would keep it for good.
+#[test]
+fn an_older_lease_in_the_environment_is_warned_about() {
+    if !crate::support::root_user() {
+        return;
+    }
+    let host = crate::support::host::Host::new();
+    host.sh("mkdir /run/flannel && printf 'FLANNEL_SUBNET=10.42.18.1/24\nFLANNEL_MTU=1450\n' >/run/flannel/subnet.env");
+    let done = host.sh(&format!(
+        "FLANNEL_SUBNET=10.42.17.1/24 {} docker-flags --bip 2>&1",
+        crate::support::binary().display()
+    ));
+    assert!(done.contains("warning: /run/flannel/subnet.env has another lease, 10.42.18.1/24: unset FLANNEL_SUBNET to use it"), "{done}");
+    assert!(done.contains("--bip=10.42.17.1/24"), "{done}");
+}

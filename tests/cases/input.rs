@@ -148,6 +148,22 @@ fn files_that_the_operator_names_and_that_are_none() {
 }
 
 #[test]
+fn an_empty_value_is_an_unset_variable() {
+    for (applet, option) in [
+        ("bridge", "--subnet"),
+        ("etcd-config", "--endpoints"),
+        ("register", "--server"),
+        ("kubelet-launch", "--pause-image"),
+        ("docker-flags", "--output"),
+        ("flannel-env", "--get"),
+    ] {
+        let says = format!("kboot {applet}: {option} '': is empty (an unset variable?)");
+        assert_eq!(run(&[applet, option, ""]).error(), (2, says.as_str()));
+        assert_eq!(run(&[applet, &format!("{option}=")]).error(), (2, says.as_str()));
+    }
+}
+
+#[test]
 fn a_value_from_the_environment_is_named_by_its_variable() {
     for (name, value, says) in [
         ("KBOOT_BRIDGE_NAME", "a/b", "KBOOT_BRIDGE_NAME=a/b: an interface name has no '/'"),

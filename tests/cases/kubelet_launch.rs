@@ -80,7 +80,9 @@ fn a_kubelet_that_cannot_be_asked() {
     );
     let slow = script(&dir, "exec sleep 100");
     let done = args(&slow);
-    assert!(done.code == 1 && done.stderr.contains("--version: no answer within"), "{done:?}");
+    assert!(done.code == 75 && done.stderr.contains("--version: no answer within"), "{done:?}");
+    let detached = script(&dir, "echo Kubernetes v1.1.0; exec >&-; exec sleep 100");
+    assert_eq!(args(&detached).code, 75);
     assert_eq!(args("/no/kubelet").code, 127);
     assert_eq!(args(&dir.file("plain", "")).code, 126);
 }
@@ -198,4 +200,82 @@ fn the_name_comes_from_the_certificate_before_the_subnet() {
         kboot(&["kubelet-launch", "--kubelet-version", "1.20", "--dry-run"]).env("KUBECONFIG", &config),
     );
     assert!(done.ok().contains(&format!("--kubeconfig={config}")), "{done:?}");
+}
+
+#[test]
+fn a_server_that_the_kubelet_would_not_go_to_is_refused() {
+    let dir = Scratch::new();
+    let config = dir.file("kubeconfig", "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: ''}}]\nclusters: [{name: k, cluster: {server: 'https://192.0.2.9:6443'}}]\n");
+    let args = [
+        "kubelet-launch",
+        "--subnet",
+        "10.20.7.1/24",
+        "--dry-run",
+        "-q",
+        "--kubeconfig",
+        &config,
+        "--server",
+        "https://192.0.2.1:6443",
+        "--kubelet-version",
+    ];
+    let done = run(&[&args[..], &["1.20"]].concat());
+    assert_eq!(
+        done.error(),
+        (
+            2,
+            "kboot kubelet-launch: --server https://192.0.2.1:6443: the kubeconfig has https://192.0.2.9:6443, and kubelet 1.20 goes by that"
+        )
+    );
+    assert!(
+        run(&[&args[..], &["1.3"]].concat()).ok().contains("--api-servers=https://192.0.2.1:6443"),
+        "there --api-servers wins"
+    );
+    let done = run(&[
+        "kubelet-launch",
+        "--subnet",
+        "10.20.7.1/24",
+        "--dry-run",
+        "-q",
+        "--server",
+        "unix:///run/x.sock",
+        "--kubelet-version",
+        "1.1",
+    ]);
+    assert_eq!(done.code, 2);
+    let newer = run(&[
+        "kubelet-launch",
+        "--subnet",
+        "10.20.7.1/24",
+        "--dry-run",
+        "--server",
+        "192.0.2.1:80",
+        "--kubelet-version",
+        "1.45",
+    ]);
+    assert!(
+        newer.code == 0 && newer.stderr.contains("warning: kubelet 1.45 is newer than kboot knows"),
+        "{newer:?}"
+    );
+}
+
+/// Bad input leaves nothing behind, and neither does a kubelet that is not there.
+#[test]
+fn nothing_is_written_before_all_is_known_to_fit() {
+    if !root_user() {
+        return;
+    }
+    let host = Host::new();
+    let base = [
+        "kubelet-launch",
+        "--server",
+        "http://192.0.2.1:8080",
+        "--subnet",
+        "10.20.7.1/24",
+        "--kubelet-version",
+    ];
+    let docker =
+        host.kboot(&[&base[..], &["1.30", "--kubelet", "/bin/true", "--runtime", "docker"]].concat());
+    let missing = host.kboot(&[&base[..], &["1.20", "--kubelet", "/no/kubelet"]].concat());
+    assert_eq!((docker.code, missing.code), (2, 127));
+    assert_eq!(host.sh("ls /run"), "");
 }

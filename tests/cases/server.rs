@@ -57,9 +57,12 @@ fn an_answer_that_was_lost_is_no_conflict() {
 fn answers_that_no_api_server_gives() {
     for (answer, says) in [
         (json("200 OK", "", "<html>"), "its answer is not JSON: no API server?"),
-        (json("404 Not Found", "", "nginx"), "HTTP status 404: nginx"),
-        (json("302 Found", "Location: http://192.0.2.1/\r\n", ""), "HTTP status 302: without a word"),
-        (json("400 Bad Request", "", "line\none\ttwo"), "HTTP status 400: line one two"),
+        (json("404 Not Found", "", "nginx"), "HTTP status 404: nginx (no API server?)"),
+        (
+            json("302 Found", "Location: http://192.0.2.1/\r\n", ""),
+            "HTTP status 302: without a word (no API server?)",
+        ),
+        (json("400 Bad Request", "", "line\none\ttwo"), "HTTP status 400: line one two (no API server?)"),
     ] {
         let server = serve(&[&answer]);
         let done = register(&server.url, &["-q"]);
@@ -161,7 +164,7 @@ fn the_order_in_which_the_server_is_looked_for() {
     assert_eq!(line(&[], &both[1..]), says("http://127.0.0.1:3", "KUBERNETES_MASTER"));
     assert_eq!(
         line(&[], &[("KBOOT_SERVER", "127.0.0.1:5"), both[0]]),
-        says("http://127.0.0.1:5", "--server")
+        says("http://127.0.0.1:5", "KBOOT_SERVER")
     );
     if !crate::support::root_user() {
         return;
@@ -186,4 +189,66 @@ fn the_order_in_which_the_server_is_looked_for() {
             says(&format!("http://127.0.0.1:{port}"), &format!("/etc/kubernetes/{name}"))
         );
     }
+}
+
+/// The last word before the deadline is the server's own.
+#[test]
+fn the_deadline_does_not_hide_what_the_server_says() {
+    let slow = |answer: String| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut buffer = [0; 4096];
+                let _ = std::io::Read::read(&mut stream, &mut buffer);
+                std::thread::sleep(Duration::from_millis(40));
+                let _ = std::io::Write::write_all(&mut stream, answer.as_bytes());
+            }
+        });
+        url
+    };
+    let call = |url: &str| {
+        run(&["register", "--subnet", "10.50.1.1/24", "--server", url, "--timeout", "700ms", "-q"])
+    };
+    let refused = call(&slow(json("401 Unauthorized", "", "{}")));
+    assert!(refused.code == 1 && refused.stderr.contains("401 Unauthorized"), "{refused:?}");
+    let busy = call(&slow(json("503 Service Unavailable", "", r#"{"kind":"Status","message":"starting"}"#)));
+    assert!(
+        busy.code == 75 && busy.stderr.ends_with("not within 700ms: HTTP status 503: starting\n"),
+        "{busy:?}"
+    );
+}
+
+#[test]
+fn a_server_that_asks_for_ages_is_not_obeyed_to_the_letter() {
+    let server = serve(&[&json("429 Too Many Requests", "Retry-After: 18446744073709551615\r\n", "{}")]);
+    let mut command =
+        kboot(&["register", "--subnet", "10.50.1.1/24", "--server", &server.url, "--timeout", "forever"]);
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    crate::support::until("it has asked", || !server.requests.lock().unwrap().is_empty());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "it waits, and did not crash");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// The command line says where to go: what the environment says of another server must not get the
+/// kubeconfig's token.
+#[test]
+fn a_kubeconfigs_token_goes_to_its_own_server() {
+    let dir = Scratch::new();
+    let own = serve(&[&json("404 Not Found", "", NOT_FOUND), &json("201 Created", "", CREATED)]);
+    let other = serve(&[&json("404 Not Found", "", NOT_FOUND)]);
+    let config = dir.file("config", format!("current-context: c\ncontexts: [{{name: c, context: {{cluster: k, user: u}}}}]\nclusters: [{{name: k, cluster: {{server: '{}'}}}}]\nusers: [{{name: u, user: {{token: s3cret}}}}]\n", own.url));
+    let mut command = kboot(&["register", "--subnet", "10.50.1.1/24", "--kubeconfig", &config]);
+    assert_eq!(finish(command.env("KBOOT_SERVER", &other.url)).code, 0);
+    assert!(other.requests.lock().unwrap().is_empty());
+}
+
+/// A Kubernetes 1.0 has no taints and drops what it does not know.
+#[test]
+fn what_an_old_server_drops_is_said() {
+    let server = serve(&[&json("404 Not Found", "", NOT_FOUND), &json("201 Created", "", CREATED)]);
+    let done = register(&server.url, &["--taint", "a=b:NoSchedule"]);
+    assert!(done.code == 0 && done.stderr.contains("warning: the server did not keep all of it"), "{done:?}");
 }

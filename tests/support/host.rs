@@ -25,6 +25,11 @@ impl Host {
         Self(child)
     }
 
+    /// The process that holds the namespaces.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Any program inside.
     pub fn command<S: AsRef<OsStr>>(&self, program: impl AsRef<OsStr>, args: &[S]) -> Command {
         let mut command = Command::new("nsenter");

@@ -4,6 +4,7 @@ mod v2;
 mod v3;
 
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::sys::http::{Client, Response, Tls};
@@ -12,6 +13,9 @@ use crate::types::Url;
 
 pub use v2::V2;
 pub use v3::V3;
+
+/// The longest that all members together may take for one round.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(10);
 
 /// A value and the revision that guards its replacement.
 #[derive(Clone, Debug)]
@@ -89,14 +93,11 @@ impl Cluster {
             let mut reasons = Vec::new();
             let mut hopeless = 0;
             for turn in 0..self.members.len() {
+                // One that hangs must leave the others their turn.
+                let waiting = u32::try_from(self.members.len() - turn).unwrap_or(1);
+                let share = self.deadline.attempt(LONGEST_ATTEMPT) / waiting;
                 let at = (self.current.get() + turn) % self.members.len();
-                match self.members[at].send_as(
-                    authorization.as_deref(),
-                    method,
-                    path,
-                    content,
-                    &self.deadline,
-                ) {
+                match self.members[at].send_as(authorization.as_deref(), method, path, content, share) {
                     Ok(answer) if answer.status < 500 => {
                         self.current.set(at);
                         return Ok(answer);

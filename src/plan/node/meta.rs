@@ -25,6 +25,13 @@ impl std::str::FromStr for Taint {
     }
 }
 
+impl Taint {
+    /// What makes a taint one: its key and effect.
+    pub fn identity(&self) -> (&str, &str) {
+        (&self.key, &self.effect)
+    }
+}
+
 /// A label, `KEY=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label(pub(super) String, pub(super) String);

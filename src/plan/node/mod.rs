@@ -75,7 +75,7 @@ pub fn plan(wanted: &Wanted, found: Option<&Value>, replace: bool) -> Result<Vec
         patch.insert("spec".into(), Value::Object(pod_spec(&wanted.pod_cidrs)));
     }
     let metadata = missing_metadata(wanted, node, replace)?;
-    if let Some(taints) = missing_taints(wanted, node) {
+    if let Some(taints) = missing_taints(wanted, node, replace)? {
         let spec = patch.entry("spec").or_insert_with(|| json!({}));
         spec["taints"] = taints;
     }
@@ -100,11 +100,11 @@ fn different_cidr(wanted: &Wanted, node: &Value, has: &[Cidr], replace: bool) ->
         return Err(format!("{differs}, and it is Ready: drain it and stop its kubelet first"));
     }
     let uid = node["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-    Ok(vec![Step::Delete(wanted.name.clone(), uid), Step::Create(kept(wanted, node))])
+    Ok(vec![Step::Delete(wanted.name.clone(), uid), Step::Create(kept(wanted, node)?)])
 }
 
 /// The new body with what the old Node had besides.
-fn kept(wanted: &Wanted, node: &Value) -> Value {
+fn kept(wanted: &Wanted, node: &Value) -> Result<Value, String> {
     let mut new = body(wanted);
     for field in ["labels", "annotations"] {
         let old = node["metadata"][field].as_object().cloned().unwrap_or_default();
@@ -115,7 +115,7 @@ fn kept(wanted: &Wanted, node: &Value) -> Value {
             }
         }
     }
-    if let Some(taints) = missing_taints(wanted, node) {
+    if let Some(taints) = missing_taints(wanted, node, true)? {
         new["spec"]["taints"] = taints;
     } else if !node["spec"]["taints"].is_null() {
         new["spec"]["taints"] = node["spec"]["taints"].clone();
@@ -125,7 +125,7 @@ fn kept(wanted: &Wanted, node: &Value) -> Value {
             new["spec"][field] = node["spec"][field].clone();
         }
     }
-    new
+    Ok(new)
 }
 
 /// Labels and annotations to add; one that was asked for and has another value is a difference.
@@ -145,7 +145,7 @@ fn missing_metadata(wanted: &Wanted, node: &Value, replace: bool) -> Result<Map<
                 Some(has) if !replace => {
                     let one = field.trim_end_matches('s');
                     return Err(format!(
-                        "node {} has {one} {key}={has}, asked is {value}: --replace changes it",
+                        "node {} has {one} {key}={has}, asked is {key}={value}: --replace changes it",
                         wanted.name
                     ));
                 }
@@ -160,20 +160,28 @@ fn missing_metadata(wanted: &Wanted, node: &Value, replace: bool) -> Result<Map<
 }
 
 /// The whole list with the missing ones behind, since a merge-patch replaces lists. `None`: all there.
-fn missing_taints(wanted: &Wanted, node: &Value) -> Option<Value> {
+/// A taint is one by key and effect; with another value it is a difference.
+fn missing_taints(wanted: &Wanted, node: &Value, replace: bool) -> Result<Option<Value>, String> {
     let mut list = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
-    let before = list.len();
+    let mut changed = false;
     for taint in &wanted.taints {
-        let there = list.iter().any(|t| {
-            t["key"] == taint.key
-                && t["effect"] == taint.effect
-                && t["value"].as_str().unwrap_or_default() == taint.value
-        });
-        if !there {
-            list.push(taint_json(taint));
+        let there = list.iter_mut().find(|t| t["key"] == taint.key && t["effect"] == taint.effect);
+        match there {
+            Some(t) if t["value"].as_str().unwrap_or_default() == taint.value => continue,
+            Some(t) if !replace => {
+                let value = t["value"].as_str().unwrap_or_default();
+                let (name, key, effect) = (&wanted.name, &taint.key, &taint.effect);
+                return Err(format!(
+                    "node {name} has taint {key}={value}:{effect}, asked is {key}={}:{effect}: --replace changes it",
+                    taint.value
+                ));
+            }
+            Some(t) => *t = taint_json(taint),
+            None => list.push(taint_json(taint)),
         }
+        changed = true;
     }
-    (list.len() > before).then_some(Value::Array(list))
+    Ok(changed.then_some(Value::Array(list)))
 }
 
 #[cfg(test)]
@@ -260,7 +268,7 @@ mod tests {
         other["metadata"]["labels"]["rack"] = json!("r8");
         other["metadata"]["labels"]["kubernetes.io/hostname"] = json!("set-by-kubelet");
         let error = plan(&want, Some(&other), false).unwrap_err();
-        assert_eq!(error, "node 10.10.48.1 has label rack=r8, asked is r7: --replace changes it");
+        assert_eq!(error, "node 10.10.48.1 has label rack=r8, asked is rack=r7: --replace changes it");
         assert_eq!(plan(&want, Some(&other), true).unwrap().len(), 1);
     }
 }

@@ -22,7 +22,12 @@ use crate::sys::wait::Deadline;
 use crate::types::{Scheme, Url};
 
 /// The longest that one attempt may take; a server that accepts and then hangs is tried again.
-const LONGEST_ATTEMPT: Duration = Duration::from_secs(20);
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(10);
+/// The shortest: one that begins as the deadline passes shall bring the server's own word, not a
+/// time-out that hides it.
+const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
+/// The longest that a server may tell us to wait.
+const LONGEST_RETRY_AFTER: u64 = 600;
 /// The largest body that is read.
 const LARGEST_BODY: u64 = 10 << 20;
 
@@ -94,17 +99,17 @@ impl Client {
         content: Option<(&str, &[u8])>,
         deadline: &Deadline,
     ) -> Result<Response, Failure> {
-        self.send_as(self.authorization.as_deref(), method, path, content, deadline)
+        self.send_as(self.authorization.as_deref(), method, path, content, deadline.attempt(LONGEST_ATTEMPT))
     }
 
-    /// The same with this `Authorization` header.
+    /// The same with this `Authorization` header, within this time.
     pub fn send_as(
         &self,
         authorization: Option<&str>,
         method: &str,
         path: &str,
         content: Option<(&str, &[u8])>,
-        deadline: &Deadline,
+        longest: Duration,
     ) -> Result<Response, Failure> {
         let mut request =
             Request::builder().method(method).uri(self.base.join(path)).header("accept", "application/json");
@@ -114,7 +119,7 @@ impl Client {
         if let Some((media_type, _)) = content {
             request = request.header("content-type", media_type);
         }
-        let longest = deadline.attempt(LONGEST_ATTEMPT).max(Duration::from_millis(1));
+        let longest = longest.max(SHORTEST_ATTEMPT);
         log::debug!("{method} {}", self.base.join(path));
         let bad = |e: ureq::http::Error| Failure { why: e.to_string(), passing: false };
         let answer = if let Some((_, body)) = content {
@@ -125,12 +130,17 @@ impl Client {
             self.agent.run(self.agent.configure_request(request).timeout_global(Some(longest)).build())
         };
         let mut answer = answer.map_err(|e| self.failure(e, longest))?;
-        let seconds = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.trim().parse().ok());
+        let seconds =
+            answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.trim().parse::<u64>().ok());
         let body = answer.body_mut().with_config().limit(LARGEST_BODY).read_to_vec();
         let body = body.map_err(|e| self.failure(e, longest))?;
         let status = answer.status().as_u16();
         log::debug!("{status}, {} bytes", body.len());
-        Ok(Response { status, body, retry_after: seconds.map(Duration::from_secs) })
+        Ok(Response {
+            status,
+            body,
+            retry_after: seconds.map(|s| Duration::from_secs(s.min(LONGEST_RETRY_AFTER))),
+        })
     }
 
     fn failure(&self, error: ureq::Error, longest: Duration) -> Failure {

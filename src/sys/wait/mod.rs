@@ -83,7 +83,17 @@ fn pause(span: Duration) {
 
 /// Attempts something until it succeeds, can never succeed, or the deadline passes (exit 75). Pauses
 /// grow from 50 ms to 5 s, each drawn from the upper half of its span.
-pub fn retry<T>(deadline: &Deadline, what: &str, mut attempt: impl FnMut() -> Result<T, Retry>) -> Result<T> {
+pub fn retry<T>(deadline: &Deadline, what: &str, attempt: impl FnMut() -> Result<T, Retry>) -> Result<T> {
+    retry_every(deadline, what, LONGEST_PAUSE, attempt)
+}
+
+/// The same with pauses of `longest` at the most: for what is on this host and costs nothing to ask.
+pub fn retry_every<T>(
+    deadline: &Deadline,
+    what: &str,
+    longest: Duration,
+    mut attempt: impl FnMut() -> Result<T, Retry>,
+) -> Result<T> {
     let mut progress = Progress::new(what);
     let mut span = FIRST_PAUSE;
     loop {
@@ -107,7 +117,7 @@ pub fn retry<T>(deadline: &Deadline, what: &str, mut attempt: impl FnMut() -> Re
             pause(rest.min(REPORT_EVERY).max(Duration::from_millis(1)));
             progress.report(&why);
         }
-        span = (span * 2).min(LONGEST_PAUSE);
+        span = (span * 2).min(longest);
     }
 }
 
