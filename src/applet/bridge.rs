@@ -3,12 +3,12 @@
 use argh::FromArgValue;
 use serde_json::{Value, json};
 
-use super::bridge_record::{FORWARD, recorded, remember};
+use super::bridge_record::{FORWARD, recorded, remember, remember_setting};
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::{self, Report};
 use super::{Applet, info_of, lease};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Exit, Result};
 use crate::plan::bridge::{self, Facts, Masquerade, Step, Wanted};
 use crate::plan::nat;
 use crate::plan::subnet_env::{Lease, parse_mtu};
@@ -80,7 +80,7 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     probe(&links, &name)?;
     // Let go again before the lease is awaited: that may take long.
     let early = lock(&deadline, report)?;
-    let before = forwarding(report)?;
+    forwarding(&name, report)?;
     drop(early);
     let lease = known.map_or_else(|| lease::resolve(&args.lease_options(), &deadline), Ok)?;
     let nat = say(&args, masquerade(&args, &lease)?, &lease, report);
@@ -97,7 +97,7 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let iptables = Iptables::find(deadline);
     steps.extend(plan_nat(&args, &wanted, &nat, iptables.as_ref(), report)?);
     if !report.dry_run {
-        remember(&wanted, &steps, before.as_deref());
+        remember(&wanted, &steps);
     }
     report.carry_out(&steps, |step| take(&links, iptables.as_ref(), step))?;
     let addrs: Vec<String> = wanted.addrs.iter().map(ToString::to_string).collect();
@@ -157,9 +157,6 @@ fn check(args: &Args) -> Result<()> {
     if args.no_masquerade && (!args.masquerade.is_empty() || args.out_interface.is_some()) {
         return Err(Error::usage("--no-masquerade goes with neither --masquerade nor --out-interface"));
     }
-    if args.firewall == Firewall::None && !args.masquerade.is_empty() {
-        return Err(Error::usage("--masquerade needs a firewall: --firewall none sets no rules"));
-    }
     if args.masquerade.iter().any(|c| c.prefix_len() == 0) {
         return Err(Error::usage("--masquerade: /0 is everything: nothing would be left to masquerade"));
     }
@@ -185,20 +182,19 @@ fn probe(links: &Links, name: &IfName) -> Result<Option<Link>> {
 
 /// Done before the lease is awaited: it depends on nothing, and docker, started later, then finds
 /// forwarding on and leaves the FORWARD policy alone (since 1.13 it sets DROP when it turns it on).
-/// Returns what the setting was, if it was changed.
-fn forwarding(report: &mut Report) -> Result<Option<String>> {
+fn forwarding(name: &IfName, report: &mut Report) -> Result<()> {
     let now = sysctl::read(FORWARD)?;
     report.found(FORWARD, json!(now));
     match now.as_deref() {
         None => Err(Error::failed(format!("sysctl {FORWARD}: not there: is /proc mounted?"))),
         Some("1") => {
             report.already(1);
-            Ok(None)
+            Ok(())
         }
-        Some(_) => {
-            report.carry_out(&[Step::Sysctl(FORWARD, "1")], |_| sysctl::write(FORWARD, "1"))?;
-            Ok(now)
-        }
+        Some(before) => report.carry_out(&[Step::Sysctl(FORWARD, "1")], |_| {
+            remember_setting(name, before);
+            sysctl::write(FORWARD, "1")
+        }),
     }
 }
 
@@ -227,10 +223,15 @@ fn plan_nat(
                 "masquerading: there is no iptables program: install iptables or give --no-masquerade",
             ));
         }
-        // A program that cannot list the table has put nothing of ours into it.
-        (Nat::Remove, Some(iptables)) => {
-            iptables.list("nat").map(|listed| nat::plan_none(&wanted.name, &listed)).unwrap_or_default()
-        }
+        (Nat::Remove, Some(iptables)) => match iptables.list("nat") {
+            Ok(listed) => nat::plan_none(&wanted.name, &listed),
+            Err(error) if error.exit == Exit::Deadline => return Err(error).context("iptables -t nat -S"),
+            Err(error) => {
+                // No table, no rules of ours in it.
+                log::debug!("iptables -t nat -S: {error}");
+                Vec::new()
+            }
+        },
         (Nat::Masquerade(subnet, cluster), Some(iptables)) => {
             let listed = iptables.list("nat").context("iptables -t nat -S")?;
             let out_interface = args.out_interface.clone();
@@ -246,6 +247,7 @@ fn plan_nat(
 fn take(links: &Links, iptables: Option<&Iptables>, step: &Step) -> Result<()> {
     match step {
         Step::Sysctl(name, value) => sysctl::write(name, value),
+        Step::PromoteSecondaries(name) => sysctl::write(&bridge::promote_secondaries(name), "1"),
         Step::AddBridge(name) => links.add_bridge(name),
         Step::SetMtu(name, mtu) => {
             if !links.set_mtu(name, *mtu)? {
@@ -267,7 +269,7 @@ fn take(links: &Links, iptables: Option<&Iptables>, step: &Step) -> Result<()> {
 impl report::Step for Step {
     fn kind(&self) -> &'static str {
         match self {
-            Step::Sysctl(..) => "sysctl",
+            Step::Sysctl(..) | Step::PromoteSecondaries(_) => "sysctl",
             Step::AddBridge(_) | Step::SetMtu(..) | Step::SetUp(_) => "link",
             Step::AddAddress(..) | Step::DeleteAddress(..) => "address",
             Step::Iptables(_) => "rule",

@@ -55,14 +55,15 @@ applet_args! {
         /// with env: the variable (default: DOCKER_OPTS)
         #[argh(option, arg_name = "key")]
         key: Option<String>,
-        /// write there instead of stdout; what else is in it stays
+        /// write there instead of stdout (-); what else is in it stays
         #[argh(option, arg_name = "path")]
         output: Option<PathBuf>,
     }
 }
 
 fn run(words: &Words, report: &mut Report) -> Result<()> {
-    let args: Args = words.parse()?;
+    let mut args: Args = words.parse()?;
+    args.output.take_if(|path| path.as_os_str() == "-");
     let deadline = Deadline::start(args.common().timeout);
     let mode = mode(&args)?;
     let key = key(&args)?;
@@ -70,7 +71,7 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let lease = lease::resolve(&args.lease_options(), &deadline)?;
     let flags = docker::flags(&mode, &lease, args.mtu.or(lease.mtu)).map_err(Error::usage)?;
     report.found("flags", json!(flags));
-    let Some(path) = args.output.as_ref().filter(|p| p.as_os_str() != "-") else {
+    let Some(path) = &args.output else {
         return report.data(&match args.format {
             Format::Flags => format!("{}\n", flags.join(" ")),
             Format::Env => docker::assignment(&key, &flags),

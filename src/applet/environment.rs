@@ -5,22 +5,34 @@ use argh::{CommandInfoWithArgs, FlagInfoKind, Optionality};
 use super::cli::Words;
 use crate::error::{Error, Result};
 
-/// Options of which one given on the command line keeps the environment from giving the other: what
-/// they say belongs together (a lease, a server and who we are there) or contradicts.
-const ONE_SET: [[&str; 2]; 8] = [
-    ["--subnet", "--env-file"],
-    ["--server", "--kubeconfig"],
-    ["--masquerade", "--no-masquerade"],
-    ["--out-interface", "--no-masquerade"],
-    ["--bridge", "--bip"],
-    ["--cacert", "--insecure-skip-tls-verify"],
-    ["--file", "--network"],
-    ["--get", "--format"],
+/// Options that, given on the command line, keep the environment from giving others: what belongs
+/// together (a lease; a server and who we are there) or contradicts.
+const SILENCES: [(&str, &[&str]); 17] = [
+    ("--subnet", &["--env-file"]),
+    ("--env-file", &["--subnet"]),
+    ("--server", &["--kubeconfig"]),
+    ("--kubeconfig", &["--server", "--token-file", "--cacert", "--cert", "--key"]),
+    ("--masquerade", &["--no-masquerade"]),
+    ("--no-masquerade", &["--masquerade", "--out-interface"]),
+    ("--out-interface", &["--no-masquerade"]),
+    ("--bridge", &["--bip"]),
+    ("--bip", &["--bridge"]),
+    ("--cacert", &["--insecure-skip-tls-verify"]),
+    ("--insecure-skip-tls-verify", &["--cacert"]),
+    (
+        "--file",
+        &["--network", "--subnet-len", "--subnet-min", "--subnet-max", "--backend", "--backend-option"],
+    ),
+    ("--network", &["--file"]),
+    ("--get", &["--format"]),
+    ("--format", &["--get"]),
+    ("--show", &["--file", "--network", "--replace"]),
+    ("--cert", &["--key"]),
 ];
 
 /// Options that mean something else in other applets (a Node's name, a TLS key, other formats): from
 /// the environment, only the applet's own variable counts for them.
-const OWN_VARIABLE_ONLY: [(&str, &str); 4] = [
+pub const OWN_VARIABLE_ONLY: [(&str, &str); 4] = [
     ("bridge", "--name"),
     ("docker-flags", "--key"),
     ("docker-flags", "--format"),
@@ -39,7 +51,7 @@ impl Words {
         let given: Vec<&str> = info.flags.iter().map(|f| f.long).filter(|l| self.has(l)).collect();
         for flag in info.flags {
             let shadowed =
-                ONE_SET.iter().any(|set| set.contains(&flag.long) && set.iter().any(|l| given.contains(l)));
+                SILENCES.iter().any(|(long, others)| given.contains(long) && others.contains(&flag.long));
             if given.contains(&flag.long) || shadowed || flag.long == "--help" {
                 continue;
             }
@@ -59,7 +71,7 @@ impl Words {
                     _ => return Err(Error::usage(format!("{name}={value}: takes 1 or 0"))),
                 },
                 (_, Optionality::Repeating) => {
-                    for item in value.split(',') {
+                    for item in value.split(',').filter(|i| !i.is_empty()) {
                         self.add(flag, Some(item.to_owned()))?;
                     }
                 }

@@ -83,7 +83,7 @@ applet_args! {
         /// replace a different config
         #[argh(switch)]
         replace: bool,
-        /// print the config that etcd holds, write nothing
+        /// print the config that etcd holds, its secrets too; write nothing
         #[argh(switch)]
         show: bool,
         /// user name in etcd
@@ -220,7 +220,7 @@ fn show(apis: &[Box<dyn KeyValue + '_>], key: &str, report: &mut Report) -> Resu
     for api in apis {
         let stored = api.read(key)?;
         let text = stored.map(|s| String::from_utf8_lossy(&s.value).into_owned());
-        report.found(api.name(), json!(text));
+        report.found(api.name(), json!(text.as_ref().map(|t| network_config::shown(t.as_bytes()))));
         held += usize::from(text.is_some());
         report.data(&format!("{} {key} {}\n", api.name(), text.as_deref().unwrap_or("-").trim_end()))?;
     }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use argh::{CommandInfoWithArgs, FlagInfoKind};
 
+use super::environment::OWN_VARIABLE_ONLY;
 use super::{APPLETS, Applet};
 
 const WIDTH: usize = 80;
@@ -37,8 +38,12 @@ pub fn applet(applet: &Applet) -> String {
     }
     text.push_str("\nOptions:\n");
     options(&mut text, &info);
-    text.push_str("\nEvery option can come from the environment: KBOOT_");
-    let _ = writeln!(text, "{}_OPTION, then\nKBOOT_OPTION.", applet.name.replace('-', "_").to_uppercase());
+    let variable = |option: &str| option.trim_start_matches('-').replace('-', "_").to_uppercase();
+    let own = format!("KBOOT_{}_", variable(applet.name));
+    let _ = writeln!(text, "\nEvery option can come from the environment: {own}OPTION, then\nKBOOT_OPTION.");
+    for (_, option) in OWN_VARIABLE_ONLY.iter().filter(|(name, _)| *name == applet.name) {
+        let _ = writeln!(text, "For {option}: {own}{} alone.", variable(option));
+    }
     text.push_str(
         "\nExit status: 0 done or already so, 1 failed, 2 bad usage or input, 3 conflict,\n\
          75 not within --timeout, 126/127 the program to exec cannot be run/is not there\n",

@@ -84,26 +84,19 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let deadline = Deadline::start(common.timeout);
     lease::check(&args.lease_options())?;
     let program = args.kubelet.clone().unwrap_or_else(|| "kubelet".into());
+    let manifests = manifests(&args)?;
+    let server = server::resolve(&args.server_options(words))?;
     if !common.dry_run {
         exec::find(&program)?;
     }
-    let server = server::resolve(&args.server_options(words))?;
-    let version = version(&args, &program, &deadline)?;
-    report.found("kubeletVersion", json!(format!("1.{}", version.minor)));
-    if version > kubelet::NEWEST_KNOWN {
-        report.warn(format!(
-            "kubelet 1.{} is newer than kboot knows: its flags are taken for those of 1.{}",
-            version.minor,
-            kubelet::NEWEST_KNOWN.minor
-        ));
-    }
+    let version = version(&args, &program, &deadline, report)?;
     let bare = bare_kubeconfig(&server, version)?;
     let name = match node_name::known(args.name.as_ref(), &server.tls)? {
         Some(name) => name,
         None => node_name::resolve(None, &server.tls, &lease::resolve(&args.lease_options(), &deadline)?)?,
     };
-    let mut flags =
-        kubelet::compose(&wanted(&args, &server, name, bare.as_ref())?, version).map_err(Error::usage)?;
+    let mut flags = kubelet::compose(&wanted(&args, &server, name, manifests, bare.as_ref()), version)
+        .map_err(Error::usage)?;
     flags.extend(words.rest.iter().flatten().cloned());
     let missing = bare.filter(|b| run_dir::read(BARE_KUBECONFIG).as_deref() != Some(&b.text));
     report.carry_out(missing.as_slice(), |step| run_dir::write(BARE_KUBECONFIG, &step.text))?;
@@ -116,20 +109,20 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     Err(exec::exec(&step.program, &step.flags, std::iter::empty(), &[]))
 }
 
-fn wanted(args: &Args, server: &Server, name: NodeName, bare: Option<&Write>) -> Result<Wanted> {
+fn wanted(args: &Args, server: &Server, name: NodeName, manifests: String, bare: Option<&Write>) -> Wanted {
     let given = server.kubeconfig.as_ref().map(|p| p.display().to_string());
-    Ok(Wanted {
+    Wanted {
         name,
         server: server.url.clone(),
         kubeconfig: given.or_else(|| bare.map(|b| b.path.clone())),
-        manifests: manifests(args)?,
+        manifests,
         address: args.address.unwrap_or(IpAddr::from([0, 0, 0, 0])),
         register_node: args.register_node,
         cluster_dns: args.cluster_dns,
         cluster_domain: args.cluster_domain.clone(),
         pause_image: args.pause_image.clone(),
         runtime: args.runtime.clone(),
-    })
+    }
 }
 
 fn manifests(args: &Args) -> Result<String> {
@@ -141,12 +134,24 @@ fn manifests(args: &Args) -> Result<String> {
     Ok(text.to_owned())
 }
 
-fn version(args: &Args, program: &str, deadline: &Deadline) -> Result<Version> {
-    if let Some(version) = args.kubelet_version {
-        return Ok(version);
+fn version(args: &Args, program: &str, deadline: &Deadline, report: &mut Report) -> Result<Version> {
+    let version = args.kubelet_version.map_or_else(|| ask(program, deadline), Ok)?;
+    report.found("kubeletVersion", json!(format!("1.{}", version.minor)));
+    if version > kubelet::NEWEST_KNOWN {
+        report.warn(format!(
+            "kubelet 1.{} is newer than kboot knows: its flags are taken for those of 1.{}",
+            version.minor,
+            kubelet::NEWEST_KNOWN.minor
+        ));
     }
+    Ok(version)
+}
+
+fn ask(program: &str, deadline: &Deadline) -> Result<Version> {
     let path = exec::find(program)?;
-    let output = exec::ask(&path, &["--version"], deadline.attempt(VERSION_WITHIN))?;
+    let output = exec::ask(&path, &["--version"], deadline.attempt(VERSION_WITHIN));
+    // Its own time-out is not the run's: only then would another run help.
+    let output = output.map_err(|e| if deadline.passed() { e } else { Error::failed(e.to_string()) })?;
     let line = output.stdout.lines().next().unwrap_or_default();
     match (output.status, line.parse()) {
         (Some(0), Ok(version)) => {

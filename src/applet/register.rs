@@ -15,7 +15,6 @@ use crate::plan::node::{self, Annotation, Label, Step, Taint, Wanted};
 use crate::sys::file;
 use crate::sys::http::Client;
 use crate::sys::log;
-use crate::sys::run_dir;
 use crate::sys::wait::Deadline;
 use crate::types::{NodeName, Scheme};
 
@@ -65,6 +64,12 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let args: Args = words.parse()?;
     let common = args.common();
     let deadline = Deadline::start(common.timeout);
+    for (at, taint) in args.taint.iter().enumerate() {
+        if args.taint[..at].iter().any(|t| t.identity() == taint.identity()) {
+            let (key, effect) = taint.identity();
+            return Err(Error::usage(format!("--taint {key}:{effect}: given twice")));
+        }
+    }
     let known = lease::now(&args.lease_options())?;
     let server = connect_to(&args, words, report)?;
     let mut client = Client::new(&server.url, &server.tls)?;
@@ -73,14 +78,6 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     }
     let lease = known.map_or_else(|| lease::resolve(&args.lease_options(), &deadline), Ok)?;
     let name = node_name::resolve(args.name.as_ref(), &server.tls, &lease)?;
-    let mut taints = std::collections::HashSet::new();
-    if let Some(twice) = args.taint.iter().find(|t| !taints.insert(t.identity())) {
-        return Err(Error::usage(format!(
-            "--taint {}:{}: given twice",
-            twice.identity().0,
-            twice.identity().1
-        )));
-    }
     let wanted = Wanted {
         name,
         pod_cidrs: lease.subnets().map(|c| c.network()).collect(),
@@ -158,18 +155,16 @@ fn settle(kube: &Kube<'_>, wanted: &Wanted, replace: bool, report: &mut Report) 
     for look in 1..=LOOKS {
         let found = kube.node(wanted.name.as_str())?;
         report.found("node", summary_of(found.as_ref()));
-        let mut steps = node::plan(wanted, found.as_ref(), replace).map_err(Error::conflict)?;
-        if let (None, [Step::Create(body)]) = (&found, steps.as_mut_slice())
-            && let Some(half_done) = recorded(wanted)
-        {
-            *body = half_done;
-        }
+        let steps = node::plan(wanted, found.as_ref(), replace).map_err(Error::conflict)?;
         if let (Some(node), true) = (found, steps.is_empty()) {
             report.already(1);
             return Ok(node);
         }
         let mut now = None;
-        remember(wanted, &steps, report);
+        if let ([Step::Delete(..), create], false) = (steps.as_slice(), report.dry_run) {
+            // Were kboot killed in between, this line is what is left of labels, taints and cordon.
+            log::info!("to be made anew: {create}");
+        }
         report.carry_out(&steps, |step| {
             now = take(kube, step)?;
             Ok(())
@@ -178,7 +173,6 @@ fn settle(kube: &Kube<'_>, wanted: &Wanted, replace: bool, report: &mut Report) 
             return Ok(Value::Null);
         }
         if let Some(node) = now {
-            run_dir::remove(&record_name(wanted));
             return Ok(node);
         }
         report.forget_last();
@@ -212,29 +206,11 @@ fn read_back(wanted: &Wanted, node: &Value, report: &mut Report) -> Result<()> {
     if let Ok(left) = node::plan(wanted, Some(node), true)
         && let Some(step) = left.first()
     {
-        report.warn(format!("the server did not keep all of it (an old one has no taints): {step}"));
+        let step = step.to_string();
+        let hint = if step.contains("taints") { " (taints are known from Kubernetes 1.6 on)" } else { "" };
+        report.warn(format!("the server did not keep all of it{hint}: {step}"));
     }
     Ok(())
-}
-
-fn record_name(wanted: &Wanted) -> String {
-    format!("node-{}.json", wanted.name)
-}
-
-/// A Node is deleted to be made anew: were kboot killed in between, its labels and taints would be
-/// lost with it.
-fn remember(wanted: &Wanted, steps: &[Step], report: &mut Report) {
-    if let ([Step::Delete(..), Step::Create(body)], false) = (steps, report.dry_run)
-        && let Err(error) = run_dir::write(&record_name(wanted), &body.to_string())
-    {
-        report.warn(format!("the Node is replaced without a record of its labels and taints: {error}"));
-    }
-}
-
-/// The Node that an interrupted run was about to make, if it is still the one that is wanted.
-fn recorded(wanted: &Wanted) -> Option<Value> {
-    let body: Value = serde_json::from_str(&run_dir::read(&record_name(wanted))?).ok()?;
-    (node::pod_cidrs(&body) == wanted.pod_cidrs).then_some(body)
 }
 
 fn summary_of(node: Option<&Value>) -> Value {

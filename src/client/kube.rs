@@ -137,7 +137,7 @@ impl<'c> Kube<'c> {
                     if since.elapsed() >= REFUSED_FOR || self.deadline.passed() {
                         return Err(Retry::Never(Error::failed(format!("{what}: {why}"))));
                     }
-                    Err(Retry::Later { why: format!("{why} (tried for 15 s)"), after: None })
+                    Err(Retry::Later { why: format!("{why} (tried for 15 s at most)"), after: None })
                 }
                 429 | 500..=599 => {
                     Err(Retry::Later { why: status_words(&answer), after: answer.retry_after })

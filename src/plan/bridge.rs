@@ -39,6 +39,8 @@ pub struct Facts {
 pub enum Step {
     /// A kernel setting.
     Sysctl(&'static str, &'static str),
+    /// `sysctl -w net/ipv4/conf/NAME/promote_secondaries=1`.
+    PromoteSecondaries(IfName),
     /// `ip link add NAME type bridge`.
     AddBridge(IfName),
     /// `ip link set NAME mtu MTU`.
@@ -57,6 +59,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::Sysctl(name, value) => write!(f, "sysctl -w {name}={value}"),
+            Step::PromoteSecondaries(name) => write!(f, "sysctl -w {}=1", promote_secondaries(name)),
             Step::AddBridge(name) => write!(f, "ip link add {name} type bridge"),
             Step::SetMtu(name, mtu) => write!(f, "ip link set {name} mtu {mtu}"),
             Step::AddAddress(name, cidr) if cidr.is_ipv4() => {
@@ -68,6 +71,12 @@ impl fmt::Display for Step {
             Step::Iptables(args) => write!(f, "iptables -t nat {args}"),
         }
     }
+}
+
+/// The setting by which an address outlives the one before it in its network. Slashes, since a link's
+/// name may have dots in it.
+pub fn promote_secondaries(name: &IfName) -> String {
+    format!("net/ipv4/conf/{name}/promote_secondaries")
 }
 
 /// The changes in an order that never takes a pod's gateway away, and how much is already so.
@@ -82,22 +91,17 @@ pub fn plan(wanted: &Wanted, facts: &Facts) -> (Vec<Step>, usize) {
         want(link.is_some_and(|l| l.mtu == mtu), Step::SetMtu(name(), mtu));
     }
     let has = link.map(|l| l.addrs.as_slice()).unwrap_or_default();
-    let stale: Vec<Cidr> =
-        has.iter().filter(|c| !wanted.addrs.contains(c) && is_stale(wanted, facts, c)).copied().collect();
-    let (near, far): (Vec<Cidr>, Vec<Cidr>) =
-        stale.iter().partition(|old| wanted.addrs.iter().any(|c| c.network() == old.network()));
-    // The kernel deletes with an address the others of its network that came after it (unless
-    // promote_secondaries is set): it goes first, and they are added again.
-    let lost = |cidr: &Cidr| !stale.contains(cidr) && near.iter().any(|old| old.network() == cidr.network());
     for cidr in &wanted.addrs {
-        want(has.contains(cidr) && !lost(cidr), Step::AddAddress(name(), *cidr));
+        want(has.contains(cidr), Step::AddAddress(name(), *cidr));
     }
     want(link.is_some_and(|l| l.up), Step::SetUp(name()));
-    let delete = |cidr: &Cidr| Step::DeleteAddress(name(), *cidr);
-    let again = has.iter().filter(|c| lost(c) && !wanted.addrs.contains(c));
-    steps.extend(again.map(|c| Step::AddAddress(name(), *c)));
-    steps.splice(0..0, near.iter().map(delete));
-    steps.extend(far.iter().map(delete));
+    let stale: Vec<&Cidr> =
+        has.iter().filter(|c| !wanted.addrs.contains(c) && is_stale(wanted, facts, c)).collect();
+    // Without it the kernel deletes, with an address, all others of its network that came after it.
+    if stale.iter().any(|c| c.is_ipv4()) {
+        steps.push(Step::PromoteSecondaries(name()));
+    }
+    steps.extend(stale.into_iter().map(|c| Step::DeleteAddress(name(), *c)));
     (steps, already)
 }
 
@@ -192,28 +196,17 @@ mod tests {
             link: Some(Link { mtu: 1450, up: true, addrs: vec![cidr("10.7.2.1/24"), cidr("10.9.9.1/24")] }),
             ours,
         };
-        let moved = ["ip addr add 10.7.3.1/24 brd + dev br-pods", "ip addr del 10.7.2.1/24 dev br-pods"];
+        let moved = [
+            "ip addr add 10.7.3.1/24 brd + dev br-pods",
+            "sysctl -w net/ipv4/conf/br-pods/promote_secondaries=1",
+            "ip addr del 10.7.2.1/24 dev br-pods",
+        ];
         assert_eq!(texts(&plan(&wanted("10.7.3.1/24"), &there(None)).0), moved);
         assert_eq!(texts(&plan(&wanted("10.7.3.1/24"), &there(Some(vec![cidr("10.7.2.1/24")]))).0), moved);
         assert_eq!(
             texts(&plan(&wanted("10.7.3.1/24"), &there(Some(vec![]))).0),
             moved[..1],
             "the record says: not ours"
-        );
-    }
-
-    #[test]
-    fn within_one_network_the_old_goes_first_and_what_the_kernel_takes_with_it_comes_back() {
-        let addrs = vec![cidr("10.7.3.1/24"), cidr("10.7.3.9/24"), cidr("10.7.3.50/24")];
-        let facts =
-            Facts { link: Some(Link { mtu: 1450, up: true, addrs }), ours: Some(vec![cidr("10.7.3.1/24")]) };
-        assert_eq!(
-            texts(&plan(&wanted("10.7.3.9/24"), &facts).0),
-            [
-                "ip addr del 10.7.3.1/24 dev br-pods",
-                "ip addr add 10.7.3.9/24 brd + dev br-pods",
-                "ip addr add 10.7.3.50/24 brd + dev br-pods",
-            ]
         );
     }
 

@@ -50,7 +50,7 @@ pub struct Merged {
     pub text: String,
     /// The line that is kboot's.
     pub line: String,
-    /// Flags that were there and are not any more, in other than kboot's words.
+    /// Flags that were there and are not any more, with nothing of their name in their place.
     pub dropped: Vec<String>,
 }
 
@@ -119,7 +119,9 @@ fn sort_out(value: &str, flags: &[String]) -> Result<(Vec<String>, Vec<String>),
             // `--bip 10.1.2.1/24`: the value is the next word. A boolean's never is.
             flag = words.next().map_or(flag, |value| format!("{word}={value}"));
         }
-        if !flags.contains(&flag) {
+        // A new value of the same flag is what was asked for.
+        let same_name = |f: &String| f.split('=').next() == Some(name);
+        if !flags.iter().any(same_name) {
             dropped.push(flag);
         }
     }
@@ -191,7 +193,7 @@ mod tests {
         let merged = merge_flags("--debug --bip=10.2.2.1/24\n", &ours).unwrap();
         assert_eq!(
             (merged.text.as_str(), merged.dropped.len()),
-            ("--debug --bip=10.4.9.1/24 --mtu=1472\n", 1)
+            ("--debug --bip=10.4.9.1/24 --mtu=1472\n", 0)
         );
         assert!(merge_flags("X=1\n", &ours).is_err() && merge_flags("--a\n--b\n", &ours).is_err());
         assert!(merge_env("if x; then\n  DOCKER_OPTS=--a\nfi\n", "DOCKER_OPTS", &ours).is_err());

@@ -128,26 +128,27 @@ pub fn is_secret(key: &str) -> bool {
     ["psk", "secret", "password", "token"].iter().any(|s| key.contains(s))
 }
 
-/// A config as it may be shown in a log: on one line as it was written, unless it holds secrets; then
-/// without them.
+/// A config as it may be shown in a log: as compact JSON, without its secrets.
 pub fn shown(config: &[u8]) -> String {
-    let text = String::from_utf8_lossy(config);
-    let mut value: Value = serde_json::from_slice(config).unwrap_or_default();
-    if hide(&mut value) { value.to_string() } else { text.trim().chars().take(1000).collect() }
+    match serde_json::from_slice::<Value>(config) {
+        Ok(mut value) => {
+            hide(&mut value);
+            value.to_string()
+        }
+        Err(_) => format!("({} bytes that are not JSON)", config.len()),
+    }
 }
 
-fn hide(value: &mut Value) -> bool {
-    let Value::Object(map) = value else { return false };
-    let mut any = false;
-    for (key, inner) in map.iter_mut() {
-        if is_secret(key) {
-            *inner = json!("***");
-            any = true;
-        } else {
-            any |= hide(inner);
+fn hide(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (key, inner) in map.iter_mut() {
+                if is_secret(key) { *inner = json!("***") } else { hide(inner) }
+            }
         }
+        Value::Array(list) => list.iter_mut().for_each(hide),
+        _ => {}
     }
-    any
 }
 
 fn folded(value: &Value) -> Value {
@@ -248,11 +249,11 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        let ipsec = br#"{"Network":"10.3.0.0/16","Backend":{"Type":"ipsec","PSK":"s3cret","Inner":{"AccessKeySecret":"s3cret"}}}"#;
+        let ipsec = br#"{"Network":"10.3.0.0/16","Backend":{"Type":"ipsec","PSK":"s3cret","Inner":[{"AccessKeySecret":"s3cret"}]}}"#;
         let text = shown(ipsec);
         assert!(!text.contains("s3cret") && text.contains(r#""PSK":"***""#), "{text}");
-        assert_eq!(shown(b"{\"a\": 1}\n"), "{\"a\": 1}");
-        assert_eq!(shown(b"junk"), "junk");
+        assert_eq!(shown(b"{\"b\": 1,\n \"a\": 2}\n"), r#"{"b":1,"a":2}"#);
+        assert_eq!(shown(b"{\"PSK\":\"s3cret\",}"), "(17 bytes that are not JSON)");
     }
 
     #[test]

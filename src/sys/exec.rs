@@ -83,10 +83,10 @@ fn read_until(child: &mut Child, end: Instant) -> Option<String> {
     let mut bytes = Vec::new();
     let mut pipe = child.stdout.take()?;
     while bytes.len() < 1 << 16 {
-        let left =
-            u16::try_from(end.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(u16::MAX);
+        let left = end.saturating_duration_since(Instant::now()).as_millis() + 1;
+        let left = PollTimeout::from(u16::try_from(left).unwrap_or(u16::MAX));
         let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
-        if left == 0 || poll(&mut fds, PollTimeout::from(left)) == Ok(0) {
+        if poll(&mut fds, left) == Ok(0) {
             return None;
         }
         let mut chunk = [0; 4096];

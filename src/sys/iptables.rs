@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use iptables::IPTables;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Exit, Result};
 use crate::sys::exec;
 use crate::sys::wait::{Deadline, Retry, retry};
 
@@ -71,15 +71,17 @@ impl Iptables {
         let longest = self.deadline.attempt(LONGEST).max(SHORTEST);
         let (send, receive) = mpsc::channel();
         let table = table.to_owned();
-        std::thread::spawn(move || {
+        let run = move || {
             // Built by hand: `iptables::new` would run `iptables --version` only to decide on its --wait.
             let program = IPTables { cmd: PROGRAM, has_check: true, has_wait: false, is_numeric: true };
             let _ = send.send(program.execute(&table, &text).map_err(|e| e.to_string()));
-        });
-        match receive.recv_timeout(longest) {
-            Ok(output) => output.map_err(Error::failed),
-            Err(_) => Err(Error::deadline(format!("iptables did not end within {} s", longest.as_secs()))),
+        };
+        std::thread::Builder::new().spawn(run)?;
+        if let Ok(output) = receive.recv_timeout(longest) {
+            return output.map_err(Error::failed);
         }
+        let exit = if self.deadline.passed() { Exit::Deadline } else { Exit::Failed };
+        Err(Error::new(exit, format!("iptables has not ended for {} s, and still runs", longest.as_secs())))
     }
 
     /// All rules of a table, as `iptables -S` prints them.

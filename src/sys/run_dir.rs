@@ -44,10 +44,3 @@ pub fn read(name: &str) -> Option<String> {
 pub fn write(name: &str, text: &str) -> Result<()> {
     file::replace(&ensure()?.join(name), text.as_bytes(), 0o644)
 }
-
-/// Removes a record, if there is one.
-pub fn remove(name: &str) {
-    if let (true, Ok(dir)) = (Path::new(RUN_DIR).is_dir(), ensure()) {
-        let _ = fs::remove_file(dir.join(name));
-    }
-}

@@ -5,9 +5,13 @@ use std::io::ErrorKind;
 
 use crate::error::{Context, Error, Result};
 
-/// `net.ipv4.ip_forward` -> its file. Names here hold no interface, so every dot is a slash.
+/// `net.ipv4.ip_forward` or `net/ipv4/conf/br.7/mtu` -> its file, as sysctl(8) reads names.
 fn path(name: &str) -> String {
-    format!("/proc/sys/{}", name.replace('.', "/"))
+    if name.contains('/') {
+        format!("/proc/sys/{name}")
+    } else {
+        format!("/proc/sys/{}", name.replace('.', "/"))
+    }
 }
 
 /// The value without its line break; `None` where this kernel, as it is, has no such setting.

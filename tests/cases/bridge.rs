@@ -153,7 +153,7 @@ fn another_lease_replaces_the_old_address_and_rule() {
         "10.7.0.0/16",
     ];
     let done = host.kboot(&lease);
-    assert!(done.stderr.contains("(4 changed, 8 already so)"), "{done:?}");
+    assert!(done.stderr.contains("(5 changed, 8 already so)"), "{done:?}");
     let addrs = host.sh("ip -4 -br addr show br-pods");
     assert!(addrs.contains("10.7.9.1/24") && !addrs.contains("10.7.3.1/24"), "{addrs}");
     let rules = host.sh("iptables -t nat -S POSTROUTING");
@@ -307,7 +307,7 @@ fn another_lease_of_the_same_network_keeps_an_address() {
     host.sh("echo 0 >/proc/sys/net/ipv4/conf/all/promote_secondaries");
     let with = |subnet: &str| host.kboot(&["bridge", "--subnet", subnet, "--no-masquerade"]);
     assert_eq!(with("10.7.3.1/24").code, 0);
-    host.sh("echo 0 >/proc/sys/net/ipv4/conf/cbr0/promote_secondaries; ip addr add 10.7.3.50/24 dev cbr0");
+    host.sh("echo 0 >/proc/sys/net/ipv4/conf/cbr0/promote_secondaries; ip addr add 10.7.3.50/24 dev cbr0 label cbr0:adm");
     assert_eq!(with("10.7.3.9/24").code, 0);
     let addrs = host.sh("ip -4 -br addr show cbr0");
     assert!(
@@ -353,6 +353,25 @@ fn an_iptables_that_cannot_list_is_no_obstacle_to_having_no_rules() {
     );
 }
 
+/// Whoever cannot look must not say that nothing is there.
+#[test]
+fn a_held_lock_does_not_pass_for_no_rules() {
+    let Some(host) = host() else { return };
+    let Some(program) = need("iptables-legacy", "iptables") else { return };
+    let path = "/run/bin:/usr/sbin:/usr/bin:/bin";
+    host.sh(&format!("mkdir /run/bin && ln -s {} /run/bin/iptables && mkfifo /run/go", program.display()));
+    assert_eq!(host.kboot_with_path(path, &ARGS).code, 0);
+    let mut holder = host.command("flock", &["/run/xtables.lock", "cat", "/run/go"]).spawn().unwrap();
+    until("the lock is held", || {
+        finish(&mut host.command("flock", &["-n", "/run/xtables.lock", "true"])).code != 0
+    });
+    let done = host.kboot_with_path(path, &[&ARGS[..7], &["--no-masquerade", "--timeout", "1s"]].concat());
+    host.sh("echo > /run/go");
+    holder.wait().unwrap();
+    assert_eq!(done.code, 75, "{done:?}");
+    assert!(host.sh("iptables-legacy -t nat -S").contains("KBOOT-br-pods"));
+}
+
 #[test]
 fn an_iptables_that_hangs_ends_at_the_deadline() {
     let Some(host) = host() else { return };
@@ -387,4 +406,8 @@ fn the_record_says_how_the_kernel_was_set_before() {
     assert_eq!(host.kboot(&ARGS).code, 0);
     let again: Value = serde_json::from_str(&host.sh("cat /run/kboot/bridge-br-pods.json")).unwrap();
     assert_eq!(again, record, "a second run does not forget it");
+    // Nor is it lost when the lease does not come.
+    let late = Host::new();
+    assert_eq!(late.kboot(&["bridge", "--no-masquerade", "--timeout", "50ms"]).code, 75);
+    assert_eq!(late.sh("cat /run/kboot/bridge-cbr0.json"), "{\"before\":{\"net.ipv4.ip_forward\":\"0\"}}\n");
 }

@@ -371,24 +371,3 @@ fn a_taint_with_another_value_is_a_difference() {
     );
     assert_eq!(with("k=v2:NoSchedule", &["--taint", "k=v3:NoSchedule"]).code, 2);
 }
-
-/// Killed between delete and create (here: an API that loses the create), a rerun makes the Node
-/// with the labels that the old one had.
-#[test]
-fn a_replacement_that_was_cut_short_is_ended_with_the_old_labels() {
-    let Some(api) = shared().filter(|_| crate::support::root_user()) else { return };
-    let host = crate::support::host::Host::new();
-    host.sh("mkdir /run/kboot && echo '{\"kind\":\"Node\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"10.43.7.1\",\"labels\":{\"zone\":\"z7\"}},\"spec\":{\"podCIDR\":\"10.43.8.0/24\",\"unschedulable\":true}}' >/run/kboot/node-10.43.7.1.json");
-    // The host of the test has no way to the API server: kboot runs outside, with its /run.
-    let mut command = std::process::Command::new("nsenter");
-    command.args(["-t", &host.pid().to_string(), "--mount", "--"]).arg(crate::support::binary());
-    command.args(["register", "--subnet", "10.43.8.1/24", "--name", "10.43.7.1"]).args(api.admin());
-    let done = finish(&mut command);
-    assert_eq!(done.code, 0, "{done:?}");
-    let node = api.node("10.43.7.1").unwrap();
-    assert_eq!(
-        (&node["metadata"]["labels"]["zone"], &node["spec"]["unschedulable"]),
-        (&"z7".into(), &true.into())
-    );
-    assert_eq!(host.sh("ls /run/kboot"), "");
-}

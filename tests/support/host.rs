@@ -25,15 +25,13 @@ impl Host {
         Self(child)
     }
 
-    /// The process that holds the namespaces.
-    pub fn pid(&self) -> u32 {
-        self.0.id()
-    }
-
     /// Any program inside.
     pub fn command<S: AsRef<OsStr>>(&self, program: impl AsRef<OsStr>, args: &[S]) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["-t", &self.0.id().to_string(), "--net", "--mount", "--"]).arg(program).args(args);
+        command
+            .args(["-t", &self.0.id().to_string(), "--net", "--mount", "--root", "--"])
+            .arg(program)
+            .args(args);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command
     }

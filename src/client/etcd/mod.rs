@@ -4,7 +4,7 @@ mod v2;
 mod v3;
 
 use std::cell::{Cell, RefCell};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::sys::http::{Client, Response, Tls};
@@ -14,7 +14,7 @@ use crate::types::Url;
 pub use v2::V2;
 pub use v3::V3;
 
-/// The longest that all members together may take for one round.
+/// The longest that all members together may take for one round (but for a second that each gets).
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(10);
 
 /// A value and the revision that guards its replacement.
@@ -91,11 +91,12 @@ impl Cluster {
         let authorization = self.authorization(path);
         retry(&self.deadline, &what, || {
             let mut reasons = Vec::new();
+            let end = Instant::now() + self.deadline.attempt(LONGEST_ATTEMPT);
             let mut hopeless = 0;
             for turn in 0..self.members.len() {
                 // One that hangs must leave the others their turn.
                 let waiting = u32::try_from(self.members.len() - turn).unwrap_or(1);
-                let share = self.deadline.attempt(LONGEST_ATTEMPT) / waiting;
+                let share = end.saturating_duration_since(Instant::now()) / waiting;
                 let at = (self.current.get() + turn) % self.members.len();
                 match self.members[at].send_as(authorization.as_deref(), method, path, content, share) {
                     Ok(answer) if answer.status < 500 => {
