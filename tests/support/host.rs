@@ -29,7 +29,7 @@ impl Host {
     pub fn command<S: AsRef<OsStr>>(&self, program: impl AsRef<OsStr>, args: &[S]) -> Command {
         let mut command = Command::new("nsenter");
         command
-            .args(["-t", &self.0.id().to_string(), "--net", "--mount", "--root", "--"])
+            .args(["-t", &self.0.id().to_string(), "--net", "--mount", "--root", "--wd", "--"])
             .arg(program)
             .args(args);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
