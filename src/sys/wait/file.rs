@@ -45,9 +45,8 @@ pub fn file<T>(
             // A mount over the directory wakes no watch: the next report looks again all the same.
             let span = progress.next_report().max(Duration::from_millis(1));
             let span = deadline.left().map_or(span, |left| span.min(left));
-            if let Some(watch) = &watch {
-                watch.sleep(span);
-            }
+            // A directory that was replaced by another of its name is watched anew.
+            watch.take_if(|w| !w.sleep(span));
         }
         why = match look(path)? {
             Seen::Ready(value) => return Ok(value),
@@ -89,14 +88,17 @@ impl Watch {
         Some(Self { inotify, directory: directory.to_owned() })
     }
 
-    /// Sleeps until something happens in the directory, or the time is over.
-    fn sleep(&self, span: Duration) {
+    /// Sleeps until something happens in the directory, or the time is over; false when the directory
+    /// itself is gone.
+    fn sleep(&self, span: Duration) -> bool {
         // One more than the rounded-down milliseconds: never a busy loop at the end.
         let millis = u16::try_from(span.as_millis() + 1).unwrap_or(u16::MAX);
         let mut fds = [PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut fds, PollTimeout::from(millis)).unwrap_or(0) > 0 {
-            let _ = self.inotify.read_events();
+        if poll(&mut fds, PollTimeout::from(millis)).unwrap_or(0) == 0 {
+            return true;
         }
+        let gone = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_IGNORED;
+        self.inotify.read_events().is_ok_and(|events| !events.iter().any(|e| e.mask.intersects(gone)))
     }
 }
 
@@ -135,6 +137,29 @@ mod tests {
             })
         };
         file(&path, &Deadline::start("20s".parse().unwrap()), look_for("x")).unwrap();
+        writer.join().unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_is_replaced_is_watched_anew() {
+        let dir = scratch("replaced");
+        let path = dir.join("d/subnet.env");
+        fs::create_dir(dir.join("d")).unwrap();
+        let writer = {
+            let (dir, path) = (dir.clone(), path.clone());
+            std::thread::spawn(move || {
+                pause(Duration::from_millis(60));
+                fs::create_dir(dir.join("new")).unwrap();
+                fs::remove_dir(dir.join("d")).unwrap();
+                fs::rename(dir.join("new"), dir.join("d")).unwrap();
+                pause(Duration::from_millis(60));
+                fs::write(path, "x").unwrap();
+            })
+        };
+        let started = std::time::Instant::now();
+        file(&path, &Deadline::start("20s".parse().unwrap()), look_for("x")).unwrap();
+        assert!(started.elapsed() < Duration::from_secs(5));
         writer.join().unwrap();
         fs::remove_dir_all(&dir).unwrap();
     }
