@@ -1,12 +1,7 @@
-//! The wall clock and a little chance. Deadlines use the monotonic clock: see `wait`.
+//! Chance for pauses. Deadlines, on the monotonic clock, are in `wait`.
 
 use std::hash::{BuildHasher, Hasher};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Seconds since 1970, 0 when the clock stands before it.
-pub fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
-}
+use std::time::Duration;
 
 /// A random span from half of `full` to `full`, so that hosts which boot together do not ask
 /// together. std's hasher seeds itself from the kernel without blocking.

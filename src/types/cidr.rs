@@ -46,11 +46,6 @@ impl Cidr {
         Cidr(IpNet::new_assert(addr, self.prefix_len()))
     }
 
-    /// Whether the two networks share an address.
-    pub fn overlaps(&self, other: &Cidr) -> bool {
-        self.0.contains(&other.0.network()) || other.0.contains(&self.0.network())
-    }
-
     /// Whether the address lies in this network.
     pub fn contains(&self, addr: IpAddr) -> bool {
         self.0.contains(&addr)

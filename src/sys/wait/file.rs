@@ -151,7 +151,7 @@ mod tests {
             std::thread::spawn(move || {
                 pause(Duration::from_millis(60));
                 fs::create_dir(dir.join("new")).unwrap();
-                fs::remove_dir(dir.join("d")).unwrap();
+                // In one step: at no moment is there no directory of that name.
                 fs::rename(dir.join("new"), dir.join("d")).unwrap();
                 pause(Duration::from_millis(60));
                 fs::write(path, "x").unwrap();
