@@ -31,6 +31,10 @@ fn all_sources() -> Vec<PathBuf> {
 
 /// The part of a file that is compiled into the product.
 fn product(path: &Path) -> String {
+    // A table of cases may have a file of its own.
+    if path.ends_with("tests.rs") {
+        return String::new();
+    }
     let text = fs::read_to_string(path).unwrap();
     text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned()
 }
@@ -83,7 +87,13 @@ fn rooms_use_only_what_lies_below_them() {
 fn applets_do_not_know_each_other() {
     let applets = ["etcd_config", "flannel_env", "bridge", "docker_flags", "kubelet_launch", "register"];
     for applet in applets {
-        let text = product(&root().join(format!("src/applet/{applet}.rs")));
+        let mut files = Vec::new();
+        sources(&root().join("src/applet"), &mut files);
+        files.retain(|f| {
+            f.components().any(|c| c.as_os_str() == applet) || f.ends_with(format!("{applet}.rs"))
+        });
+        assert!(!files.is_empty(), "{applet}");
+        let text: String = files.iter().map(|f| product(f)).collect();
         for other in applets.iter().filter(|o| **o != applet) {
             for form in [format!("super::{other}"), format!("applet::{other}")] {
                 assert!(!text.contains(&form), "{applet} uses {form}");

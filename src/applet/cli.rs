@@ -6,8 +6,8 @@ use std::ffi::OsString;
 
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs, Optionality};
 
-use super::nearest::nearest;
 use crate::error::{Error, Result, one_line};
+use crate::plan::nearest::nearest;
 
 /// The words of one call, checked against the applet's options.
 pub struct Words {

@@ -5,13 +5,13 @@ mod bridge_record;
 mod cli;
 mod docker_flags;
 mod environment;
+mod etcd;
 mod etcd_config;
 mod flannel_env;
 mod help;
 mod install;
 mod kubelet_launch;
 mod lease;
-mod nearest;
 mod node_name;
 mod options;
 mod register;
@@ -25,9 +25,9 @@ use std::os::unix::ffi::OsStrExt;
 use argh::{ArgsInfo, CommandInfoWithArgs};
 
 use crate::error::{Error, Exit, Result};
+use crate::plan::nearest::nearest;
 use crate::sys::{log, stdio};
 use cli::Words;
-use nearest::nearest;
 use report::Report;
 
 /// One applet.

@@ -42,6 +42,16 @@ pub struct TlsFiles {
     pub key: Option<PathBuf>,
 }
 
+/// Where in an etcd flannel keeps its things, and as whom to ask.
+pub struct EtcdOptions {
+    /// `--prefix`.
+    pub prefix: Option<String>,
+    /// `--user`.
+    pub user: Option<String>,
+    /// `--password-file`.
+    pub password_file: Option<PathBuf>,
+}
+
 /// The default of `--timeout`.
 pub const TIMEOUT: Timeout = Timeout::After(std::time::Duration::from_secs(300));
 
@@ -97,6 +107,28 @@ macro_rules! applet_args {
         impl $name {
             fn tls_files(&self) -> $crate::applet::options::TlsFiles {
                 $crate::applet::options::TlsFiles { cacert: self.cacert.clone(), cert: self.cert.clone(), key: self.key.clone() }
+            }
+        }
+    };
+    (@ $meta:tt $name:ident [etcd $($rest:ident)*] { $($fields:tt)* }) => {
+        applet_args!(@ $meta $name [$($rest)*] { $($fields)*
+            /// flannel's --etcd-prefix (default: /coreos.com/network)
+            #[argh(option, arg_name = "key")]
+            prefix: Option<String>,
+            /// user name in etcd
+            #[argh(option, arg_name = "name")]
+            user: Option<String>,
+            /// file with the password of --user
+            #[argh(option, arg_name = "path")]
+            password_file: Option<std::path::PathBuf>,
+        });
+        impl $name {
+            fn etcd_options(&self) -> $crate::applet::options::EtcdOptions {
+                $crate::applet::options::EtcdOptions {
+                    prefix: self.prefix.clone(),
+                    user: self.user.clone(),
+                    password_file: self.password_file.clone(),
+                }
             }
         }
     };

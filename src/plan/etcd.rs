@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::network_config::{NetworkConfig, shown};
+use super::network::difference::{self, Difference};
+use super::network::{NetworkConfig, shown};
 use super::shell::quote;
+use crate::types::Version;
 
 /// What one API holds: its name, and the value with the revision that guards its replacement.
 pub type Held = (&'static str, Option<(u64, Vec<u8>)>);
@@ -15,7 +17,7 @@ pub struct Write {
     pub api: &'static str,
     /// The key.
     pub key: String,
-    /// The config, byte by byte.
+    /// The value, byte by byte.
     pub value: String,
     /// The revision it replaces; `None`: the key must not exist.
     pub replaces: Option<u64>,
@@ -32,17 +34,35 @@ impl fmt::Display for Write {
     }
 }
 
-/// The writes that make all APIs agree with the config. The error is a conflict: another config is
-/// held somewhere, and it was not said to be replaced.
-pub fn plan(config: &NetworkConfig, key: &str, held: &[Held], replace: bool) -> Result<Vec<Write>, String> {
+/// Another config is held, and it was not said to be replaced.
+#[derive(Debug, PartialEq)]
+pub struct Conflict {
+    /// In one line.
+    pub text: String,
+    /// Where.
+    pub api: &'static str,
+    /// Field by field; empty when what is held is no config.
+    pub differences: Vec<Difference>,
+}
+
+/// Whether a value means the config, however it is written.
+pub fn is_held(config: &NetworkConfig, value: &[u8], version: Version) -> bool {
+    value == config.text.as_bytes() || difference::find(config, value, version).is_ok_and(|d| d.is_empty())
+}
+
+/// The writes that make all APIs agree with the config.
+pub fn plan(
+    config: &NetworkConfig,
+    key: &str,
+    held: &[Held],
+    replace: bool,
+    version: Version,
+) -> Result<Vec<Write>, Conflict> {
     let mut writes = Vec::new();
     for (api, stored) in held {
         match stored {
-            Some((_, value)) if config.means_the_same(value) => {}
-            Some((_, value)) if !replace => {
-                let text = shown(value);
-                return Err(format!("{key} ({api}) holds another config: {text}: --replace replaces it"));
-            }
+            Some((_, value)) if is_held(config, value, version) => {}
+            Some((_, value)) if !replace => return Err(conflict(config, key, api, value, version)),
             other => writes.push(Write {
                 api,
                 key: key.to_owned(),
@@ -54,26 +74,52 @@ pub fn plan(config: &NetworkConfig, key: &str, held: &[Held], replace: bool) -> 
     Ok(writes)
 }
 
+fn conflict(
+    config: &NetworkConfig,
+    key: &str,
+    api: &'static str,
+    value: &[u8],
+    version: Version,
+) -> Conflict {
+    let (what, differences) = match difference::find(config, value, version) {
+        Ok(found) => {
+            let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
+            (format!("another config: {}", texts.join("; ")), found)
+        }
+        Err(why) => (format!("what flanneld would not take ({why}): {}", shown(value)), Vec::new()),
+    };
+    Conflict { text: format!("{key} ({api}) holds {what}: --replace replaces it"), api, differences }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::network_config::parse;
+    use crate::plan::network::{NEWEST, parse};
 
     #[test]
     fn where_only_one_api_holds_a_config_the_other_comes_to_agree() {
-        let config = parse(r#"{"Network":"10.3.0.0/16"}"#).unwrap();
+        let config = parse(r#"{"Network":"10.3.0.0/16"}"#, NEWEST).unwrap();
+        let plan = |held: &[Held], replace| plan(&config, "/k", held, replace, NEWEST);
         let same = b"{ \"network\": \"10.3.0.0/16\" }".to_vec();
-        let writes = plan(&config, "/k", &[("v2", Some((7, same.clone()))), ("v3", None)], false).unwrap();
+        let writes = plan(&[("v2", Some((7, same))), ("v3", None)], false).unwrap();
         assert_eq!((writes.len(), writes[0].api, writes[0].replaces), (1, "v3", None));
         assert_eq!(writes[0].to_string(), r#"ETCDCTL_API=3 etcdctl put /k '{"Network":"10.3.0.0/16"}'"#);
-        let other = b"{}\n".to_vec();
-        let held = [("v2", None), ("v3", Some((9, other)))];
-        assert_eq!(
-            plan(&config, "/k", &held, false).unwrap_err(),
-            "/k (v3) holds another config: {}: --replace replaces it"
-        );
-        let writes = plan(&config, "/k", &held, true).unwrap();
-        assert_eq!((writes[0].replaces, writes[1].replaces), (None, Some(9)));
-        assert!(writes[0].to_string().starts_with("ETCDCTL_API=2 etcdctl mk /k "));
+        for (value, says) in [
+            (
+                "{}\n",
+                "/k (v3) holds what flanneld would not take (Network: is missing): {}: --replace replaces it",
+            ),
+            (
+                r#"{"Network":"10.3.0.0/16","Backend":{"Type":"alloc"}}"#,
+                "/k (v3) holds another config: Backend.Type is alloc, wanted is udp: --replace replaces it",
+            ),
+        ] {
+            let held = [("v2", None), ("v3", Some((9, value.into())))];
+            let found = plan(&held, false).unwrap_err();
+            assert_eq!((found.text.as_str(), found.api), (says, "v3"));
+            let writes = plan(&held, true).unwrap();
+            assert_eq!((writes[0].replaces, writes[1].replaces), (None, Some(9)));
+            assert!(writes[0].to_string().starts_with("ETCDCTL_API=2 etcdctl mk /k "));
+        }
     }
 }

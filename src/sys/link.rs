@@ -26,12 +26,12 @@ pub struct Link {
 
 /// A netlink connection.
 pub struct Links {
-    runtime: Runtime,
-    handle: Handle,
+    pub(super) runtime: Runtime,
+    pub(super) handle: Handle,
 }
 
 /// A netlink error in the kernel's words.
-fn words(error: &rtnetlink::Error) -> Error {
+pub(super) fn words(error: &rtnetlink::Error) -> Error {
     if let rtnetlink::Error::NetlinkError(message) = error
         && let Some(code) = message.code
     {
@@ -184,6 +184,6 @@ fn kind_text(kind: &InfoKind) -> String {
     kind.to_string()
 }
 
-fn is_link_local(addr: &IpAddr) -> bool {
+pub(super) fn is_link_local(addr: &IpAddr) -> bool {
     matches!(addr, IpAddr::V6(a) if a.is_unicast_link_local())
 }

@@ -6,6 +6,7 @@ pub mod file;
 pub mod http;
 pub mod iptables;
 pub mod link;
+mod link_ranges;
 pub mod lock;
 pub mod log;
 pub mod notify;

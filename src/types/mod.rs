@@ -3,12 +3,16 @@
 
 mod cidr;
 mod duration;
+mod host_range;
 mod ifname;
 mod node_name;
 mod url;
+mod version;
 
 pub use cidr::Cidr;
 pub use duration::Timeout;
+pub use host_range::HostRange;
 pub use ifname::IfName;
 pub use node_name::NodeName;
 pub use url::{Scheme, Url};
+pub use version::{Version, parse_version, show_version};

@@ -23,7 +23,7 @@ fn both_apis_get_the_file_byte_by_byte_and_a_second_run_confirms() {
     assert_eq!((etcd.get2(KEY), etcd.get3(KEY)), (None, None));
     let done = run(&args);
     assert!(
-        done.stderr.contains("in v2 and v3: subnets 10.10.10.0-10.10.255.0 by /24 (2 changed, 0 already so)"),
+        done.stderr.contains("in v2 and v3: subnets 10.10.10.0-10.10.255.0 by /24, for 246 hosts, udp (2 changed, 0 already so)"),
         "{done:?}"
     );
     assert_eq!(
@@ -78,7 +78,7 @@ fn another_config_is_a_conflict_until_replace() {
         done.error(),
         (
             3,
-            r#"kboot etcd-config: /own/net/config (v3) holds another config: {"Network":"10.4.0.0/16"}: --replace replaces it"#
+            "kboot etcd-config: /own/net/config (v3) holds another config: Network is 10.4.0.0/16, wanted is 10.5.0.0/16; SubnetMin is 10.4.1.0, wanted is 10.5.1.0; SubnetMax is 10.4.255.0, wanted is 10.5.255.0; Backend.Type is udp, wanted is vxlan: --replace replaces it"
         )
     );
     assert_eq!(
@@ -98,7 +98,7 @@ fn another_config_is_a_conflict_until_replace() {
 #[test]
 fn one_api_alone_is_written_when_asked_or_when_there_is_no_other() {
     let Some(etcd) = Etcd::start(&[]) else { return };
-    let args = ["etcd-config", "--endpoints", &etcd.url, "--network", "10.6.0.0/16"];
+    let args = ["etcd-config", "--endpoints", &etcd.url, "--network", "10.6.0.0/16", "--backend", "udp"];
     let done = run(&[&args[..], &["--api", "v2"]].concat());
     assert_eq!(
         done.error(),
@@ -112,9 +112,23 @@ fn one_api_alone_is_written_when_asked_or_when_there_is_no_other() {
         )
     );
     assert_eq!(etcd.get3(KEY), None);
-    assert!(run(&args).stderr.contains("in v3: subnets 10.6.1.0-10.6.255.0 by /24 (1 changed"));
+    assert!(
+        run(&args)
+            .stderr
+            .contains("in v3: subnets 10.6.1.0-10.6.255.0 by /24, for 255 hosts, udp (1 changed")
+    );
     let Some(both) = Etcd::start(&["--enable-v2"]) else { return };
-    let done = run(&["etcd-config", "--endpoints", &both.url, "--network", "10.6.0.0/16", "--api", "v2"]);
+    let done = run(&[
+        "etcd-config",
+        "--endpoints",
+        &both.url,
+        "--network",
+        "10.6.0.0/16",
+        "--backend",
+        "udp",
+        "--api",
+        "v2",
+    ]);
     assert!(done.stderr.contains("in v2: "), "{done:?}");
     assert_eq!((both.get2(KEY).is_some(), both.get3(KEY)), (true, None));
 }
@@ -163,16 +177,33 @@ fn a_bad_config_is_2_and_etcd_is_untouched() {
 fn a_dead_endpoint_is_passed_over_and_none_at_all_is_75() {
     let Some(etcd) = Etcd::start(&["--enable-v2"]) else { return };
     let dead = format!("http://127.0.0.1:{}", free_port());
-    let done =
-        run(&["etcd-config", "--endpoints", &format!("{dead},{}", etcd.url), "--network", "10.6.0.0/16"]);
+    let done = run(&[
+        "etcd-config",
+        "--endpoints",
+        &format!("{dead},{}", etcd.url),
+        "--network",
+        "10.6.0.0/16",
+        "--backend",
+        "udp",
+    ]);
     assert_eq!(done.code, 0, "{done:?}");
-    let done = run(&["etcd-config", "--endpoints", &dead, "--network", "10.6.0.0/16", "--timeout", "200ms"]);
+    let done = run(&[
+        "etcd-config",
+        "--endpoints",
+        &dead,
+        "--network",
+        "10.6.0.0/16",
+        "--backend",
+        "udp",
+        "--timeout",
+        "200ms",
+    ]);
     let last = done.stderr.lines().last().unwrap();
     assert_eq!(
         (done.code, last),
         (75, format!("kboot etcd-config: etcd at {dead}: not within 200ms: Connection refused").as_str())
     );
-    let mut command = kboot(&["etcd-config", "--network", "10.6.0.0/16"]);
+    let mut command = kboot(&["etcd-config", "--network", "10.6.0.0/16", "--backend", "udp"]);
     assert!(finish(command.env("ETCDCTL_ENDPOINTS", &etcd.url)).stderr.contains("(0 changed, 2 already so)"));
 }
 
@@ -184,8 +215,17 @@ fn it_waits_for_an_etcd_that_comes_later() {
     let url = format!("http://127.0.0.1:{port}");
     let dir = Scratch::new();
     let log = dir.path("log");
-    let mut command =
-        kboot(&["etcd-config", "--endpoints", &url, "--network", "10.6.0.0/16", "--timeout", "30s"]);
+    let mut command = kboot(&[
+        "etcd-config",
+        "--endpoints",
+        &url,
+        "--network",
+        "10.6.0.0/16",
+        "--backend",
+        "udp",
+        "--timeout",
+        "30s",
+    ]);
     let mut child = command.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
     let said = || std::fs::read_to_string(&log).unwrap();
     until("kboot waits", || said().contains("waiting for etcd at"));
@@ -254,7 +294,17 @@ fn tls_with_ca_and_client_certificate() {
     let mut extra: Vec<&str> = extra.iter().map(String::as_str).collect();
     extra.extend(["--enable-v2", "--client-cert-auth"]);
     let Some(etcd) = Etcd::start(&extra) else { return };
-    let args = ["etcd-config", "--endpoints", &etcd.url, "--network", "10.6.0.0/16", "--cacert", &ca];
+    let args = [
+        "etcd-config",
+        "--endpoints",
+        &etcd.url,
+        "--network",
+        "10.6.0.0/16",
+        "--backend",
+        "udp",
+        "--cacert",
+        &ca,
+    ];
     let done = run(&[&args[..], &["--timeout", "0"]].concat());
     assert_eq!(done.code, 1, "{done:?}");
     assert!(done.stderr.contains("client certificate"), "{done:?}");
@@ -283,7 +333,17 @@ fn users_of_both_apis() {
     etcd.ctl(3, &["user", "add", "root:s3cret"]).unwrap();
     etcd.ctl(3, &["user", "grant-role", "root", "root"]);
     etcd.ctl(3, &["auth", "enable"]).unwrap();
-    let args = ["etcd-config", "--endpoints", &etcd.url, "--network", "10.6.0.0/16", "--api", "v3"];
+    let args = [
+        "etcd-config",
+        "--endpoints",
+        &etcd.url,
+        "--network",
+        "10.6.0.0/16",
+        "--backend",
+        "udp",
+        "--api",
+        "v3",
+    ];
     assert_eq!(run(&args).code, 1);
     let done = run(&[&args[..], &["--user", "root", "--password-file", &wrong]].concat());
     assert_eq!(done.code, 1, "{done:?}");

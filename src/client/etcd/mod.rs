@@ -26,6 +26,28 @@ pub struct Stored {
     pub revision: u64,
 }
 
+/// How long an entry lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasts {
+    /// Until it is taken away.
+    ForGood,
+    /// For so many seconds more.
+    Seconds(u64),
+    /// As long as this lease of the v3 API: `KeyValue::seconds` asks.
+    Lease(i64),
+}
+
+/// One entry of a listing.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its whole key.
+    pub key: String,
+    /// What it holds.
+    pub stored: Stored,
+    /// How long.
+    pub lasts: Lasts,
+}
+
 /// What became of a guarded write.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Written {
@@ -41,9 +63,13 @@ pub trait KeyValue {
     fn name(&self) -> &'static str;
     /// Reads a key.
     fn read(&self, key: &str) -> Result<Option<Stored>>;
-    /// Writes a key that must not exist.
+    /// All keys below a directory, in the state of one moment.
+    fn list(&self, directory: &str) -> Result<Vec<Entry>>;
+    /// The seconds that an entry has left; `None`: it stays.
+    fn seconds(&self, lasts: Lasts) -> Result<Option<u64>>;
+    /// Writes a key that must not exist; it stays until it is taken away.
     fn create(&self, key: &str, value: &[u8]) -> Result<Written>;
-    /// Replaces the value of that revision.
+    /// Replaces the value of that revision; it stays until it is taken away.
     fn swap(&self, key: &str, revision: u64, value: &[u8]) -> Result<Written>;
 }
 
@@ -99,7 +125,7 @@ impl Cluster {
                 let share = end.saturating_duration_since(Instant::now()) / waiting;
                 let at = (self.current.get() + turn) % self.members.len();
                 match self.members[at].send_as(authorization.as_deref(), method, path, content, share) {
-                    Ok(answer) if answer.status < 500 => {
+                    Ok(answer) if answer.status < 500 && answer.status != 429 => {
                         self.current.set(at);
                         return Ok(answer);
                     }
@@ -120,16 +146,23 @@ impl Cluster {
     }
 
     fn unexpected(&self, answer: &Response) -> Error {
-        let text = words(answer);
-        Error::failed(match answer.status {
-            401 | 403 => format!(
-                "etcd at {}: HTTP status {}: {text}: --user, --password-file?",
-                self.shown(),
-                answer.status
-            ),
-            status => format!("etcd at {}: HTTP status {status}: {text}", self.shown()),
-        })
+        let (status, text) = (answer.status, words(answer));
+        let hint = match status {
+            _ if is_refused_name(answer) => {
+                ": while users are on, its v3 API by HTTP takes no client certificate with a CN: one without, and --user"
+            }
+            401 | 403 => ": --user, --password-file?",
+            400 if text.contains("user name is empty") => ": --user, --password-file?",
+            400 if text.contains("invalid user ID or password") => " (--user, --password-file)",
+            _ => "",
+        };
+        Error::failed(format!("etcd at {}: HTTP status {status}: {text}{hint}", self.shown()))
     }
+}
+
+/// etcd's gateway would take a certificate's CN for its own, and refuses it in plain text.
+fn is_refused_name(answer: &Response) -> bool {
+    answer.status == 400 && String::from_utf8_lossy(&answer.body).contains("CommonName of client")
 }
 
 /// Those of the APIs asked for that a cluster serves, v2 first. flannel up to 0.17 reads v2 only,

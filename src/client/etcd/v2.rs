@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::{Cluster, KeyValue, Stored, Written};
+use super::{Cluster, Entry, KeyValue, Lasts, Stored, Written};
 use crate::error::{Error, Result};
 use crate::sys::http::Response;
 
@@ -62,6 +62,25 @@ impl KeyValue for V2<'_> {
         }
     }
 
+    fn list(&self, directory: &str) -> Result<Vec<Entry>> {
+        let path = format!("/v2/keys{}?quorum=true&recursive=true", path_of(directory));
+        let answer = self.cluster.send("GET", &path, None)?;
+        if answer.status == 404 && code(&answer) == Some(KEY_NOT_FOUND) {
+            return Ok(Vec::new());
+        }
+        let node = json(&answer).filter(|_| answer.status == 200).map(|mut j| j["node"].take());
+        let node = node.ok_or_else(|| self.cluster.unexpected(&answer))?;
+        let nodes = node["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(nodes.iter().filter_map(entry).collect())
+    }
+
+    fn seconds(&self, lasts: Lasts) -> Result<Option<u64>> {
+        Ok(match lasts {
+            Lasts::Seconds(seconds) => Some(seconds),
+            Lasts::ForGood | Lasts::Lease(_) => None,
+        })
+    }
+
     fn create(&self, key: &str, value: &[u8]) -> Result<Written> {
         self.put(key, "prevExist=false", value)
     }
@@ -69,6 +88,14 @@ impl KeyValue for V2<'_> {
     fn swap(&self, key: &str, revision: u64, value: &[u8]) -> Result<Written> {
         self.put(key, &format!("prevIndex={revision}"), value)
     }
+}
+
+/// A key of a listing; a directory is none.
+fn entry(node: &Value) -> Option<Entry> {
+    let value = node["value"].as_str()?.as_bytes().to_vec();
+    let lasts = node["ttl"].as_u64().map_or(Lasts::ForGood, Lasts::Seconds);
+    let stored = Stored { value, revision: node["modifiedIndex"].as_u64()? };
+    Some(Entry { key: node["key"].as_str()?.to_owned(), stored, lasts })
 }
 
 /// v2's user store takes Basic.

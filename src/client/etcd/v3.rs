@@ -5,12 +5,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{Cluster, KeyValue, Stored, Written};
+use super::{Cluster, Entry, KeyValue, Lasts, Stored, Written, is_refused_name};
 use crate::error::{Error, Result};
 use crate::sys::http::Response;
 
 /// Where the gateway is: 3.4 on /v3 (etcd 3.5 only that), 3.3 /v3beta, 3.0 to 3.2 /v3alpha.
 const PREFIXES: [&str; 3] = ["/v3", "/v3beta", "/v3alpha"];
+
+/// How many keys are asked for at once.
+const PAGE: u16 = 1000;
 
 /// The v3 API of a cluster.
 pub struct V3<'c> {
@@ -22,15 +25,13 @@ impl<'c> V3<'c> {
     /// `None` where no gateway answers under any of its prefixes.
     pub fn probe(cluster: &'c Cluster) -> Result<Option<Self>> {
         for prefix in PREFIXES {
-            let body = json!({"key": STANDARD.encode("/")}).to_string();
-            let answer = cluster.send(
-                "POST",
-                &format!("{prefix}/kv/range"),
-                Some(("application/json", body.as_bytes())),
-            )?;
+            let v3 = Self { cluster, prefix };
+            let answer = v3.send("kv/range", &json!({"key": STANDARD.encode("/")}))?;
+            if is_refused_name(&answer) {
+                return Err(cluster.unexpected(&answer));
+            }
             let is_gateway = serde_json::from_slice::<Value>(&answer.body).is_ok_and(|v| v.is_object());
             if is_gateway && answer.status != 404 {
-                let v3 = Self { cluster, prefix };
                 v3.log_in()?;
                 return Ok(Some(v3));
             }
@@ -42,9 +43,7 @@ impl<'c> V3<'c> {
     /// may be meant for its v2 API, which has users of its own) is as well.
     fn log_in(&self) -> Result<()> {
         let Some((name, password)) = &self.cluster.user else { return Ok(()) };
-        let body = json!({"name": name, "password": password}).to_string();
-        let path = format!("{}/auth/authenticate", self.prefix);
-        let answer = self.cluster.send("POST", &path, Some(("application/json", body.as_bytes())))?;
+        let answer = self.send("auth/authenticate", &json!({"name": name, "password": password}))?;
         let is_off = answer.status == 412
             || String::from_utf8_lossy(&answer.body).contains("authentication is not enabled");
         if is_off {
@@ -55,10 +54,18 @@ impl<'c> V3<'c> {
         Ok(())
     }
 
+    fn send(&self, call: &str, body: &Value) -> Result<Response> {
+        let (path, body) = (format!("{}/{call}", self.prefix), body.to_string());
+        self.cluster.send("POST", &path, Some(("application/json", body.as_bytes())))
+    }
+
+    /// A token lasts 5 minutes, and no longer than the member that gave it: one more is asked for.
     fn post(&self, call: &str, body: &Value) -> Result<Value> {
-        let path = format!("{}/{call}", self.prefix);
-        let body = body.to_string();
-        let answer = self.cluster.send("POST", &path, Some(("application/json", body.as_bytes())))?;
+        let mut answer = self.send(call, body)?;
+        if answer.status == 401 && self.cluster.user.is_some() {
+            self.log_in()?;
+            answer = self.send(call, body)?;
+        }
         self.object(&answer)
     }
 
@@ -67,6 +74,25 @@ impl<'c> V3<'c> {
             Ok(value) if answer.status == 200 => Ok(value),
             _ => Err(self.cluster.unexpected(answer)),
         }
+    }
+
+    fn entry(&self, kv: &Value) -> Result<Entry> {
+        // What is empty or zero is left out like every such field.
+        let bytes = |name: &str| STANDARD.decode(kv[name].as_str().unwrap_or_default()).ok();
+        let number = |name: &str| kv[name].as_str().map_or(Some(0), |n| n.parse::<i64>().ok());
+        let whole = || {
+            let stored =
+                Stored { value: bytes("value")?, revision: number("mod_revision")?.try_into().ok()? };
+            let lasts = match number("lease")? {
+                0 => Lasts::ForGood,
+                id => Lasts::Lease(id),
+            };
+            Some(Entry { key: String::from_utf8(bytes("key")?).ok()?, stored, lasts })
+        };
+        whole().ok_or_else(|| {
+            let shown = self.cluster.shown();
+            Error::failed(format!("etcd at {shown}: an answer that is none of the v3 API's"))
+        })
     }
 
     fn put_if(&self, key: &str, value: &[u8], compare: &Value) -> Result<Written> {
@@ -85,16 +111,38 @@ impl KeyValue for V3<'_> {
     fn read(&self, key: &str) -> Result<Option<Stored>> {
         let answer = self.post("kv/range", &json!({"key": STANDARD.encode(key)}))?;
         let Some(kv) = answer["kvs"].get(0) else { return Ok(None) };
-        // An empty value is left out like every empty field.
-        let value = STANDARD.decode(kv["value"].as_str().unwrap_or_default());
-        let revision = kv["mod_revision"].as_str().and_then(|r| r.parse().ok());
-        match (value, revision) {
-            (Ok(value), Some(revision)) => Ok(Some(Stored { value, revision })),
-            _ => Err(Error::failed(format!(
-                "etcd at {}: an answer that is none of the v3 API's",
-                self.cluster.shown()
-            ))),
+        Ok(Some(self.entry(kv)?.stored))
+    }
+
+    /// In pages: a gateway holds the whole answer in memory. All of them are of the first's revision.
+    fn list(&self, directory: &str) -> Result<Vec<Entry>> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut from = format!("{directory}/");
+        // The character after the slash: the first key that is not below it.
+        let end = STANDARD.encode(format!("{directory}0"));
+        let mut revision = Value::from("0");
+        loop {
+            let key = STANDARD.encode(&from);
+            let range =
+                json!({"key": key, "range_end": end, "limit": PAGE.to_string(), "revision": revision});
+            let mut answer = self.post("kv/range", &range)?;
+            for kv in answer["kvs"].as_array().map(Vec::as_slice).unwrap_or_default() {
+                entries.push(self.entry(kv)?);
+            }
+            match entries.last() {
+                Some(last) if answer["more"] == Value::Bool(true) => from = format!("{}\0", last.key),
+                _ => return Ok(entries),
+            }
+            revision = answer["header"]["revision"].take();
         }
+    }
+
+    fn seconds(&self, lasts: Lasts) -> Result<Option<u64>> {
+        let Lasts::Lease(id) = lasts else { return Ok(None) };
+        // Since 3.4 it has a shorter name too; this one all of them know.
+        let answer = self.post("kv/lease/timetolive", &json!({"ID": id.to_string()}))?;
+        // A lease that has ended in the meantime has -1.
+        Ok(Some(answer["TTL"].as_str().and_then(|t| t.parse().ok()).unwrap_or(0)))
     }
 
     fn create(&self, key: &str, value: &[u8]) -> Result<Written> {

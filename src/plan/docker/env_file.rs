@@ -1,6 +1,6 @@
-//! dockerd's network flags.
+//! Files of flags
 
-use super::subnet_env::Lease;
+use crate::plan::subnet_env::Lease;
 use crate::types::IfName;
 
 /// Which bridge dockerd uses.

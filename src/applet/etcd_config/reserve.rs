@@ -1,0 +1,117 @@
+//! `--reserve`: subnets that are kept for their hosts: leases without an end, as flannel has them.
+
+use super::Args;
+use super::settle::{Apis, Keys};
+use crate::applet::report::Report;
+use crate::client::etcd::{Entry, Lasts, Stored};
+use crate::error::{Error, Result};
+use crate::plan::etcd::{Held, Write};
+use crate::plan::host_lease::{self, HostLease, Reservation};
+use crate::plan::network::{self, NEWEST, NetworkConfig};
+use crate::types::Version;
+
+/// The writes that reserve what is asked for, in each API, by the config that will be there.
+pub fn plan(
+    args: &Args,
+    apis: &Apis<'_>,
+    held: &[Held],
+    keys: &Keys,
+    wanted: Option<&NetworkConfig>,
+    report: &mut Report,
+) -> Result<Vec<Write>> {
+    let mut writes = Vec::new();
+    if args.reserve.is_empty() {
+        return Ok(writes);
+    }
+    let version = args.flannel_version.unwrap_or(NEWEST);
+    for (api, (name, stored)) in apis.iter().zip(held) {
+        let config = match (wanted, stored) {
+            (Some(_), _) => None,
+            (None, Some((_, value))) => Some(held_config(&keys.config, name, value, version)?),
+            (None, None) => {
+                return Err(Error::failed(format!(
+                    "{} ({name}): etcd holds no config: give it too",
+                    keys.config
+                )));
+            }
+        };
+        let Some(config) = wanted.or(config.as_ref()) else { continue };
+        for reservation in &args.reserve {
+            lies_within(reservation, config)?;
+        }
+        let entries = api.list(&keys.subnets)?;
+        for reservation in &args.reserve {
+            writes.extend(plan_one(reservation, &entries, name, keys)?);
+        }
+        if *name == "v3" && writes.iter().any(|w: &Write| w.api == "v3") {
+            report.warn("flannel from 0.18 on makes a lease of 24 hours of a v3 reservation, or drops it");
+        }
+    }
+    Ok(writes)
+}
+
+fn held_config(key: &str, api: &str, value: &[u8], version: Version) -> Result<NetworkConfig> {
+    let text =
+        std::str::from_utf8(value).map_err(|_| Error::failed(format!("{key} ({api}): is not text")))?;
+    network::parse(text, version).map_err(|why| Error::failed(format!("{key} ({api}): {why}")))
+}
+
+/// flanneld takes away what it would not have leased itself.
+fn lies_within(reservation: &Reservation, config: &NetworkConfig) -> Result<()> {
+    let subnets = [(Some(reservation.subnet), &config.ipv4), (reservation.subnet6, &config.ipv6)];
+    for (subnet, leases) in subnets {
+        match (subnet, leases) {
+            (None, None) => {}
+            (Some(subnet), Some(leases)) if leases.would_lease(&subnet) => {}
+            (Some(subnet), Some(leases)) => {
+                return Err(Error::usage(format!(
+                    "--reserve {subnet}: is none of the subnets {}",
+                    leases.shown()
+                )));
+            }
+            (Some(subnet), None) => {
+                return Err(Error::usage(format!(
+                    "--reserve {subnet}: the config has no IPv6: flannel would drop it"
+                )));
+            }
+            (None, Some(_)) => {
+                return Err(Error::usage(format!(
+                    "--reserve {}: the config has IPv6 too, and flannel would drop it: CIDR+CIDR6=IP",
+                    reservation.subnet
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn plan_one(
+    reservation: &Reservation,
+    entries: &[Entry],
+    api: &'static str,
+    keys: &Keys,
+) -> Result<Option<Write>> {
+    let parsed: Vec<(&Entry, HostLease)> =
+        entries.iter().filter_map(|e| Some((e, host_lease::parse(&e.key, &e.stored.value)?))).collect();
+    let leases: Vec<HostLease> = parsed.iter().map(|(_, lease)| lease.clone()).collect();
+    let same = reservation
+        .fits(&leases)
+        .map_err(|why| Error::conflict(format!("{} ({api}): {why}", keys.subnets)))?;
+    let entry = same.and_then(|lease| parsed.iter().find(|(_, l)| l == lease)).map(|(entry, _)| *entry);
+    Ok(match entry {
+        Some(entry) if entry.lasts == Lasts::ForGood => None,
+        // What a running host wrote there stays; only its end is taken off.
+        Some(Entry { key, stored: Stored { value, revision }, .. }) => Some(Write {
+            api,
+            key: key.clone(),
+            value: String::from_utf8_lossy(value).into_owned(),
+            replaces: Some(*revision),
+        }),
+        None => Some(Write {
+            api,
+            key: format!("{}/{}", keys.subnets, reservation.key_name()),
+            value: reservation.value(),
+            replaces: None,
+        }),
+    })
+}

@@ -1,0 +1,136 @@
+//! Reads all APIs, then writes what is missing in them, then reads it back.
+
+use serde_json::{Value, json};
+
+use super::{Args, reserve};
+use crate::applet::report::{Report, Step};
+use crate::client::etcd::{KeyValue, Written};
+use crate::error::{Context, Error, Result};
+use crate::plan::etcd::{self, Held, Write};
+use crate::plan::network::{self, NEWEST, NetworkConfig, judge, shown};
+use crate::sys::link::Links;
+use crate::types::Version;
+
+/// Where flannel looks.
+pub struct Keys {
+    /// The network config.
+    pub config: String,
+    /// The directory of the leases.
+    pub subnets: String,
+}
+
+impl Step for Write {
+    fn kind(&self) -> &'static str {
+        "etcd"
+    }
+}
+
+/// Those that etcd serves, of those asked for.
+pub type Apis<'c> = [Box<dyn KeyValue + 'c>];
+
+/// Brings the config and the reservations about. Reads all APIs before any is written.
+pub fn run(
+    args: &Args,
+    apis: &Apis<'_>,
+    keys: &Keys,
+    wanted: Option<&NetworkConfig>,
+    report: &mut Report,
+) -> Result<()> {
+    let version = args.flannel_version.unwrap_or(NEWEST);
+    let mut held: Vec<Held> = Vec::new();
+    for api in apis {
+        let stored = api.read(&keys.config)?;
+        report.found(api.name(), json!(stored.as_ref().map(|s| shown(&s.value))));
+        held.push((api.name(), stored.map(|s| (s.revision, s.value))));
+    }
+    let configs = match wanted {
+        None => Vec::new(),
+        Some(config) => plan_config(args, config, &held, keys, report)?,
+    };
+    let reservations = reserve::plan(args, apis, &held, keys, wanted, report)?;
+    let asked = apis.len() * (usize::from(wanted.is_some()) + args.reserve.len());
+    report.already(asked - configs.len() - reservations.len());
+    let steps: Vec<Write> = configs.into_iter().chain(reservations).collect();
+    report.carry_out(&steps, |step| {
+        let api = apis.iter().find(|a| a.name() == step.api);
+        let api = api.ok_or_else(|| Error::failed("the API is gone"))?;
+        write(api.as_ref(), step, wanted.filter(|_| step.key == keys.config), version)
+    })?;
+    let names: Vec<&str> = apis.iter().map(|a| a.name()).collect();
+    let names = names.join(" and ");
+    match wanted {
+        Some(config) => {
+            report.found("leases", Value::from(config.summary()));
+            report.summary(format_args!("{} in {names}: subnets {}", keys.config, config.summary()));
+        }
+        None => report.summary(format_args!("{} in {names}: {} reserved", keys.subnets, args.reserve.len())),
+    }
+    Ok(())
+}
+
+fn plan_config(
+    args: &Args,
+    config: &NetworkConfig,
+    held: &[Held],
+    keys: &Keys,
+    report: &mut Report,
+) -> Result<Vec<Write>> {
+    let version = args.flannel_version.unwrap_or(NEWEST);
+    let values: Vec<&[u8]> = held.iter().filter_map(|(_, s)| Some(s.as_ref()?.1.as_slice())).collect();
+    let writes = etcd::plan(config, &keys.config, held, args.replace, version).map_err(|conflict| {
+        let differences: Vec<Value> =
+            conflict.differences.iter().map(network::difference::Difference::json).collect();
+        report.found("difference", json!({ "api": conflict.api, "fields": differences }));
+        Error::conflict(conflict.text)
+    })?;
+    // Where it is held already, flannel may run on it, and the host's routes are flannel's own.
+    if !writes.is_empty() && !values.iter().any(|v| etcd::is_held(config, v, version)) {
+        let texts = values.iter().filter_map(|v| std::str::from_utf8(v).ok());
+        let others: Vec<NetworkConfig> = texts.filter_map(|t| network::parse(t, version).ok()).collect();
+        look_around(args, config, &others, report)?;
+    }
+    Ok(writes)
+}
+
+fn look_around(
+    args: &Args,
+    config: &NetworkConfig,
+    held: &[NetworkConfig],
+    report: &mut Report,
+) -> Result<()> {
+    let ranges = match Links::open().and_then(|links| links.ranges()) {
+        Ok(ranges) => ranges,
+        Err(error) => {
+            report.warn(format!("whether this host's own addresses overlap is not known: {error}"));
+            return Ok(());
+        }
+    };
+    match judge::overlap(config, held, &ranges) {
+        Some(text) if args.allow_overlap => report.warn(text),
+        Some(text) => {
+            return Err(Error::conflict(format!("{text}: take another Network, or give --allow-overlap")));
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+/// Writes, then reads back: a lost race against the same value is success.
+fn write(api: &dyn KeyValue, step: &Write, config: Option<&NetworkConfig>, version: Version) -> Result<()> {
+    let value = step.value.as_bytes();
+    let written = match step.replaces {
+        None => api.create(&step.key, value)?,
+        Some(revision) => api.swap(&step.key, revision, value)?,
+    };
+    let is_wanted = |held: &[u8]| match config {
+        Some(config) => etcd::is_held(config, held, version),
+        None => held == value,
+    };
+    match api.read(&step.key).context("reading it back")? {
+        Some(s) if is_wanted(&s.value) => Ok(()),
+        Some(s) if written == Written::Lost => {
+            Err(Error::failed(format!("another came first: {}: run it again", shown(&s.value))))
+        }
+        _ => Err(Error::failed("it was written, but is not there now")),
+    }
+}

@@ -1,0 +1,14 @@
+//! dockerd's network settings.
+
+mod argv;
+pub mod conflicts;
+mod env_file;
+pub mod json;
+pub mod mk_opts;
+mod setting;
+mod types;
+pub mod unit;
+pub mod words;
+
+pub use env_file::*;
+pub use setting::Setting;
