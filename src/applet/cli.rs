@@ -55,7 +55,7 @@ impl Words {
             return self.take_long(info, long, more);
         }
         match word.strip_prefix('-') {
-            Some(shorts) if !shorts.is_empty() => self.take_shorts(info, shorts),
+            Some(shorts) if !shorts.is_empty() => self.take_shorts(info, shorts, more),
             _ => Err(Error::usage(format!("stray word {word:?}: options start with --"))),
         }
     }
@@ -86,9 +86,14 @@ impl Words {
         }
     }
 
-    /// `-vq`: one letter each.
-    fn take_shorts(&mut self, info: &CommandInfoWithArgs, shorts: &str) -> Result<()> {
-        for short in shorts.chars() {
+    /// `-vq`: one letter each; `-d FILE`, `-dFILE`: what takes a value takes the rest, or the next word.
+    fn take_shorts(
+        &mut self,
+        info: &CommandInfoWithArgs,
+        shorts: &str,
+        more: &mut impl Iterator<Item = String>,
+    ) -> Result<()> {
+        for (at, short) in shorts.char_indices() {
             if short == 'h' {
                 self.help = true;
                 continue;
@@ -101,6 +106,12 @@ impl Words {
                 let hint = if is_long { format!(": did you mean --{long}?") } else { String::new() };
                 Error::usage(format!("unknown option -{short}{hint}"))
             })?;
+            if !matches!(flag.kind, FlagInfoKind::Switch) {
+                let rest = &shorts[at + short.len_utf8()..];
+                let value = if rest.is_empty() { more.next() } else { Some(rest.to_owned()) };
+                let value = value.ok_or_else(|| Error::usage(format!("-{short} needs a value")))?;
+                return self.add(flag, Some(value));
+            }
             self.add(flag, None)?;
         }
         Ok(())

@@ -32,12 +32,19 @@ const SILENCES: [(&str, &[&str]); 17] = [
 
 /// Options that mean something else in other applets (a Node's name, a TLS key, other formats): from
 /// the environment, only the applet's own variable counts for them.
-pub const OWN_VARIABLE_ONLY: [(&str, &str); 4] = [
+pub const OWN_VARIABLE_ONLY: [(&str, &str); 6] = [
     ("bridge", "--name"),
     ("docker-flags", "--key"),
+    ("mk-docker-opts.sh", "--key"),
+    ("mk-docker-opts.sh", "--output"),
     ("docker-flags", "--format"),
     ("flannel-env", "--format"),
 ];
+
+/// How an option or an applet is called in a variable's name.
+pub fn variable(name: &str) -> String {
+    name.trim_start_matches('-').replace(['-', '.'], "_").to_uppercase()
+}
 
 impl Words {
     /// Adds what the environment says of options that the command line is silent about:
@@ -55,9 +62,8 @@ impl Words {
             if given.contains(&flag.long) || shadowed || flag.long == "--help" {
                 continue;
             }
-            let option = flag.long[2..].replace('-', "_").to_uppercase();
-            let applet = self.applet.replace('-', "_").to_uppercase();
-            let mut names = vec![format!("KBOOT_{applet}_{option}")];
+            let option = variable(flag.long);
+            let mut names = vec![format!("KBOOT_{}_{option}", variable(self.applet))];
             if !OWN_VARIABLE_ONLY.contains(&(self.applet, flag.long)) {
                 names.push(format!("KBOOT_{option}"));
             }

@@ -1,5 +1,6 @@
 //! `flannel-env`: waits for flannel's lease and gives it out.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use argh::FromArgValue;
@@ -9,11 +10,15 @@ use super::cli::Words;
 use super::lease::{SUBNET_ENV, from_file};
 use super::options::applet_args;
 use super::report::{Report, Step};
-use super::{Applet, info_of};
+use super::{Applet, etcd, info_of, tls};
+use crate::client::etcd::{Cluster, served};
 use crate::error::{Error, Result};
 use crate::plan::flannel::{self, Form};
+use crate::plan::host_lease;
 use crate::plan::shell;
+use crate::plan::subnet_env::Lease;
 use crate::sys::exec;
+use crate::sys::link::Links;
 use crate::sys::wait::Deadline;
 
 /// The table's entry.
@@ -35,17 +40,28 @@ enum Format {
     Sh,
     Export,
     Env,
+    Systemd,
     Json,
 }
 
 applet_args! {
     /// waits for the file in which flanneld writes this host's lease, reads it without a shell, and
     /// prints it; with a command, becomes that command with the variables set.
-    struct Args [] {
+    struct Args [etcd tls] {
         /// flannel's file (default: /run/flannel/subnet.env)
         #[argh(option, arg_name = "path")]
         env_file: Option<PathBuf>,
-        /// sh (KEY=value, for eval), export, env or json (default: sh)
+        /// take a file that an earlier boot left (one in /etc always is)
+        #[argh(switch)]
+        allow_stale: bool,
+        /// the endpoints of flannel's etcd: wait until it holds this lease for this host; repeatable or
+        /// separated by commas
+        #[argh(option, arg_name = "url")]
+        lease_of: Vec<String>,
+        /// with --lease-of: flanneld's --public-ip (default: any address of this host)
+        #[argh(option, arg_name = "ip")]
+        public_ip: Option<IpAddr>,
+        /// sh (KEY=value, for eval), export, env, systemd (EnvironmentFile=) or json (default: sh)
         #[argh(option, arg_name = "form")]
         format: Option<Format>,
         /// print this one variable's value only
@@ -61,7 +77,9 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     check(&args, command)?;
     let deadline = Deadline::start(common.timeout);
     let path = args.env_file.as_deref().unwrap_or(Path::new(SUBNET_ENV));
-    let variables = from_file(path, &deadline)?.variables();
+    let etcd = EtcdLeases::of(&args, deadline)?;
+    let doubt = |lease: &Lease| etcd.as_ref().map_or(Ok(None), |etcd| etcd.doubt(lease));
+    let variables = from_file(path, args.allow_stale, &deadline, doubt)?.variables();
     let object: Map<String, Value> = variables.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
     report.found("lease", Value::Object(object));
     if let Some(command) = command {
@@ -80,9 +98,64 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let form = match args.format {
         None | Some(Format::Sh | Format::Env) => Form::Plain,
         Some(Format::Export) => Form::Export,
+        Some(Format::Systemd) => Form::Systemd,
         Some(Format::Json) => Form::Json,
     };
     report.data(&flannel::format(&variables, form))
+}
+
+/// The etcd that knows whose a lease is.
+struct EtcdLeases {
+    cluster: Cluster,
+    key: String,
+    public_ip: Option<IpAddr>,
+}
+
+impl EtcdLeases {
+    fn of(args: &Args, deadline: Deadline) -> Result<Option<Self>> {
+        let options = args.etcd_options();
+        if args.lease_of.is_empty() {
+            let alone = [
+                ("--public-ip", args.public_ip.is_some()),
+                ("--prefix", options.prefix.is_some()),
+                ("--user", options.user.is_some()),
+                ("--cacert", args.cacert.is_some()),
+            ];
+            return match alone.iter().find(|(_, given)| *given) {
+                Some((name, _)) => Err(Error::usage(format!("{name} goes with --lease-of"))),
+                None => Ok(None),
+            };
+        }
+        let tls = tls::read(&args.tls_files(), false)?;
+        let cluster = etcd::cluster("--lease-of", &args.lease_of, &options, &tls, deadline)?;
+        Ok(Some(Self { cluster, key: etcd::key(&options, "subnets"), public_ip: args.public_ip }))
+    }
+
+    /// Why the lease is not this host's; `None`: it is, by one of the APIs.
+    fn doubt(&self, lease: &Lease) -> Result<Option<String>> {
+        let Some(subnet) = lease.subnet else {
+            return Ok(Some("has no IPv4 subnet: flanneld keeps no lease in etcd without".into()));
+        };
+        let key = format!("{}/{}", self.key, host_lease::key_name(&subnet, lease.subnet6.as_ref()));
+        let mut others = Vec::new();
+        for api in served(&self.cluster, true, true)? {
+            let held = api.read(&key)?.and_then(|s| host_lease::parse(&key, &s.value));
+            others.extend(held.map(|l| l.public_ip));
+        }
+        let own = match self.public_ip {
+            Some(ip) => vec![ip],
+            None => Links::open()?.ranges()?.iter().filter(|r| r.is_address).map(|r| r.cidr.addr()).collect(),
+        };
+        let is_own = |ip: &String| ip.parse::<IpAddr>().is_ok_and(|ip| own.contains(&ip));
+        let subnet = subnet.network();
+        Ok(match others.first() {
+            _ if others.iter().any(is_own) => None,
+            Some(ip) => {
+                Some(format!("{subnet} is leased to {ip} now, which is not this host (--public-ip?)"))
+            }
+            None => Some(format!("etcd holds no lease of {subnet} now")),
+        })
+    }
 }
 
 fn check(args: &Args, command: Option<&[String]>) -> Result<()> {

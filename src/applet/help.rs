@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use argh::{CommandInfoWithArgs, FlagInfoKind};
 
-use super::environment::OWN_VARIABLE_ONLY;
+use super::environment::{OWN_VARIABLE_ONLY, variable};
 use super::{APPLETS, Applet};
 
 const WIDTH: usize = 80;
@@ -38,7 +38,6 @@ pub fn applet(applet: &Applet) -> String {
     }
     text.push_str("\nOptions:\n");
     options(&mut text, &info);
-    let variable = |option: &str| option.trim_start_matches('-').replace('-', "_").to_uppercase();
     let own = format!("KBOOT_{}_", variable(applet.name));
     let _ = writeln!(text, "\nEvery option can come from the environment: {own}OPTION, then\nKBOOT_OPTION.");
     for (_, option) in OWN_VARIABLE_ONLY.iter().filter(|(name, _)| *name == applet.name) {

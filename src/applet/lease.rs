@@ -21,7 +21,7 @@ pub fn now(options: &LeaseOptions) -> Result<Option<Lease>> {
     if let Some(lease) = at_hand(options)? {
         return Ok(Some(lease));
     }
-    match look(path(options))? {
+    match look(path(options), options.allow_stale)? {
         Seen::Ready(lease) => Ok(Some(lease)),
         Seen::NotYet(_) => Ok(None),
     }
@@ -53,7 +53,7 @@ fn at_hand(options: &LeaseOptions) -> Result<Option<Lease>> {
     }
     log::info!("lease {} from FLANNEL_SUBNET in the environment", shown(&lease));
     // A shell that once read an old lease would keep it for good.
-    if let Ok(Seen::Ready(file)) = look(Path::new(SUBNET_ENV))
+    if let Ok(Seen::Ready(file)) = look(Path::new(SUBNET_ENV), true)
         && (file.subnet, file.subnet6) != (lease.subnet, lease.subnet6)
     {
         log::warning!("{SUBNET_ENV} has another lease, {}: unset FLANNEL_SUBNET to use it", shown(&file));
@@ -78,24 +78,42 @@ fn of_subnets(subnets: &[Cidr]) -> Result<Lease> {
 pub fn resolve(options: &LeaseOptions, deadline: &Deadline) -> Result<Lease> {
     match at_hand(options)? {
         Some(lease) => Ok(lease),
-        None => from_file(path(options), deadline),
+        None => from_file(path(options), options.allow_stale, deadline, |_| Ok(None)),
     }
 }
 
-/// Waits for flannel's file: missing, empty or partial it is awaited; junk or a directory is exit 1.
-pub fn from_file(path: &Path, deadline: &Deadline) -> Result<Lease> {
-    let lease = wait::file(path, deadline, look)?;
+/// Waits for flannel's file: missing, empty, partial or left by an earlier boot it is awaited, and where
+/// `doubt` has a reason against the lease in it; junk or a directory is exit 1.
+pub fn from_file(
+    path: &Path,
+    allow_stale: bool,
+    deadline: &Deadline,
+    mut doubt: impl FnMut(&Lease) -> Result<Option<String>>,
+) -> Result<Lease> {
+    let lease = wait::file(path, deadline, |path| match look(path, allow_stale)? {
+        Seen::Ready(lease) => Ok(match doubt(&lease)? {
+            Some(why) => Seen::NotYet(why),
+            None => Seen::Ready(lease),
+        }),
+        Seen::NotYet(why) => Ok(Seen::NotYet(why)),
+    })?;
     log::debug!("lease {} from {}", shown(&lease), path.display());
     Ok(lease)
 }
 
-fn look(path: &Path) -> Result<Seen<Lease>> {
+fn look(path: &Path, allow_stale: bool) -> Result<Seen<Lease>> {
     let Some(bytes) = file::read_if_there(path)? else {
         return Ok(Seen::NotYet("is not there yet (flanneld writes it)".into()));
     };
     let text = String::from_utf8(bytes).ok().filter(|t| !t.contains('\0'));
     let text = text.ok_or_else(|| Error::failed(format!("{}: is not text", path.display())))?;
     match subnet_env::parse(&text) {
+        // What lies in /etc is an administrator's own, and meant to last.
+        Ok(Read::Whole(_))
+            if !allow_stale && !path.starts_with("/etc") && file::is_from_earlier_boot(path) =>
+        {
+            Ok(Seen::NotYet("is from an earlier boot (--allow-stale takes it)".into()))
+        }
         Ok(Read::Whole(lease)) => Ok(Seen::Ready(lease)),
         Ok(Read::Partial(_)) if text.is_empty() => Ok(Seen::NotYet("is empty".into())),
         Ok(Read::Partial(why)) => Ok(Seen::NotYet(why)),

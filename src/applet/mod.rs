@@ -12,8 +12,10 @@ mod help;
 mod install;
 mod kubelet_launch;
 mod lease;
+mod mk_docker_opts;
 mod node_name;
 mod options;
+mod program_version;
 mod register;
 mod report;
 mod server;
@@ -45,11 +47,12 @@ pub struct Applet {
 }
 
 /// All applets, in the order of a boot.
-pub static APPLETS: [Applet; 6] = [
+pub static APPLETS: [Applet; 7] = [
     etcd_config::APPLET,
     flannel_env::APPLET,
     bridge::APPLET,
     docker_flags::APPLET,
+    mk_docker_opts::APPLET,
     kubelet_launch::APPLET,
     register::APPLET,
 ];

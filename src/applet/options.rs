@@ -21,6 +21,8 @@ pub struct LeaseOptions {
     pub subnet: Vec<Cidr>,
     /// `--env-file`.
     pub env_file: Option<PathBuf>,
+    /// `--allow-stale`.
+    pub allow_stale: bool,
 }
 
 /// Which API server.
@@ -67,10 +69,17 @@ macro_rules! applet_args {
             /// flannel's file with the lease; awaited (default: /run/flannel/subnet.env)
             #[argh(option, arg_name = "path")]
             env_file: Option<std::path::PathBuf>,
+            /// take a lease file that an earlier boot left
+            #[argh(switch)]
+            allow_stale: bool,
         });
         impl $name {
             fn lease_options(&self) -> $crate::applet::options::LeaseOptions {
-                $crate::applet::options::LeaseOptions { subnet: self.subnet.clone(), env_file: self.env_file.clone() }
+                $crate::applet::options::LeaseOptions {
+                    subnet: self.subnet.clone(),
+                    env_file: self.env_file.clone(),
+                    allow_stale: self.allow_stale,
+                }
             }
         }
     };

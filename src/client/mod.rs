@@ -1,5 +1,6 @@
 //! Protocols over HTTP.
 
+pub mod docker;
 pub mod etcd;
 pub mod kube;
 pub mod kubeconfig;

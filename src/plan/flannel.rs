@@ -4,17 +4,24 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
+use super::docker::words::assignment;
 use super::shell::quote;
 use super::subnet_env::KEYS;
 
 /// What is made of the subnets, besides flannel's own keys.
-const DERIVED: [&str; 6] = [
+const DERIVED: [&str; 12] = [
     "FLANNEL_SUBNET_IP",
     "FLANNEL_SUBNET_NETWORK",
     "FLANNEL_SUBNET_LEN",
+    "FLANNEL_SUBNET_GATEWAY",
+    "FLANNEL_SUBNET_FIRST",
+    "FLANNEL_SUBNET_LAST",
     "FLANNEL_IPV6_SUBNET_IP",
     "FLANNEL_IPV6_SUBNET_NETWORK",
     "FLANNEL_IPV6_SUBNET_LEN",
+    "FLANNEL_IPV6_SUBNET_GATEWAY",
+    "FLANNEL_IPV6_SUBNET_FIRST",
+    "FLANNEL_IPV6_SUBNET_LAST",
 ];
 
 /// All variables that a lease can have.
@@ -29,6 +36,8 @@ pub enum Form {
     Plain,
     /// `export KEY=value`.
     Export,
+    /// `KEY="value"`, as systemd's EnvironmentFile= reads it (systemd.exec(5)).
+    Systemd,
     /// One object of strings on one line.
     Json,
 }
@@ -42,6 +51,10 @@ pub fn format(variables: &[(String, String)], form: Form) -> String {
     }
     let mut text = String::new();
     for (key, value) in variables {
+        if form == Form::Systemd {
+            text += &assignment(key, value);
+            continue;
+        }
         let export = if form == Form::Export { "export " } else { "" };
         let _ = writeln!(text, "{export}{key}={}", quote(value));
     }
@@ -51,6 +64,7 @@ pub fn format(variables: &[(String, String)], form: Form) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::docker::words::env_file;
     use crate::plan::subnet_env::from_variables;
 
     #[test]
@@ -75,6 +89,8 @@ mod tests {
             "FLANNEL_SUBNET=10.42.3.1/24\nFLANNEL_IPV6_NETWORK=fd00:42::/56\n"
         );
         assert_eq!(format(&two[..1], Form::Export), "export FLANNEL_SUBNET=10.42.3.1/24\n");
+        assert_eq!(format(&two[..1], Form::Systemd), "FLANNEL_SUBNET=\"10.42.3.1/24\"\n");
+        assert_eq!(env_file(&format(&variables, Form::Systemd)), variables);
         assert_eq!(format(&two[..1], Form::Json), "{\"FLANNEL_SUBNET\":\"10.42.3.1/24\"}\n");
     }
 }

@@ -1,5 +1,6 @@
 //! flannel's /run/flannel/subnet.env: read strictly, without a shell, and the values made of it.
 
+use super::shell::word;
 use crate::types::Cidr;
 
 /// Every key that flanneld ever wrote: SUBNET and MTU since 0.1.0, IPMASQ 0.2.1, NETWORK 0.5.3, the
@@ -75,36 +76,28 @@ pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Lease, Str
     Ok(lease)
 }
 
-/// One line as a shell would read it, but for anything that a shell would execute.
+/// One line as a shell would read it, but for anything that a shell would expand or execute.
 fn take_line(lease: &mut Lease, seen: &mut Vec<String>, line: &str) -> Result<(), String> {
-    let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
-        return Ok(());
+    let mut rest = line.trim();
+    rest = rest.strip_prefix("export ").unwrap_or(rest).trim_start();
+    while !rest.is_empty() && !rest.starts_with('#') {
+        let (key, value) = rest.split_once('=').ok_or("is not KEY=value")?;
+        if !KEYS.contains(&key) {
+            return Err(format!("{} is no key that flannel writes", printable(key)));
+        }
+        if seen.iter().any(|s| s == key) {
+            return Err(format!("{key} stands there twice"));
+        }
+        seen.push(key.to_owned());
+        let (value, after) = word(value).map_err(|why| format!("{key}: {why}"))?;
+        set(lease, key, &value).map_err(|why| format!("{key}={}: {why}", printable(&value)))?;
+        rest = after.trim_start();
     }
-    let line = line.strip_prefix("export ").map_or(line, str::trim_start);
-    let (key, value) = line.split_once('=').ok_or("is not KEY=value")?;
-    if !KEYS.contains(&key) {
-        return Err(format!("{} is no key that flannel writes", printable(key)));
-    }
-    if seen.iter().any(|s| s == key) {
-        return Err(format!("{key} stands there twice"));
-    }
-    seen.push(key.to_owned());
-    let value = unquote(value)?;
-    set(lease, key, value).map_err(|why| format!("{key}={}: {why}", printable(value)))
+    Ok(())
 }
 
 fn printable(text: &str) -> String {
     text.chars().take(40).map(|c| if c.is_control() { '?' } else { c }).collect()
-}
-
-fn unquote(value: &str) -> Result<&str, String> {
-    for quote in ['"', '\''] {
-        if let Some(inner) = value.strip_prefix(quote) {
-            return inner.strip_suffix(quote).ok_or_else(|| format!("a {quote} is not closed"));
-        }
-    }
-    Ok(value)
 }
 
 fn set(lease: &mut Lease, key: &str, value: &str) -> Result<(), String> {
@@ -154,7 +147,8 @@ impl Lease {
     }
 
     /// All variables of it that have a value: flannel's own, then what a boot script needs made of
-    /// them: `_IP` the node's address in the subnet, `_NETWORK` the subnet masked, `_LEN` its length.
+    /// each subnet: `_IP` and `_GATEWAY` the node's own address in it, `_NETWORK` the subnet masked, `_LEN`
+    /// its prefix length, `_FIRST` and `_LAST` the first and last address that a pod can have.
     pub fn variables(&self) -> Vec<(String, String)> {
         let list = |cidrs: &[Cidr]| {
             let texts: Vec<String> = cidrs.iter().map(ToString::to_string).collect();
@@ -172,9 +166,13 @@ impl Lease {
         let mut all: Vec<(String, String)> = own.filter_map(|(k, v)| Some((k.to_owned(), v?))).collect();
         for (key, subnet) in [("FLANNEL_SUBNET", self.subnet), ("FLANNEL_IPV6_SUBNET", self.subnet6)] {
             if let Some(cidr) = subnet {
+                let pods = cidr.pods();
                 all.push((format!("{key}_IP"), cidr.host().addr().to_string()));
                 all.push((format!("{key}_NETWORK"), cidr.network().to_string()));
                 all.push((format!("{key}_LEN"), cidr.prefix_len().to_string()));
+                all.push((format!("{key}_GATEWAY"), cidr.host().addr().to_string()));
+                all.push((format!("{key}_FIRST"), pods.0.to_string()));
+                all.push((format!("{key}_LAST"), pods.1.to_string()));
             }
         }
         all
@@ -222,6 +220,10 @@ mod tests {
     fn shell_forms_are_read_without_a_shell() {
         let lease = whole("# lease\r\nexport FLANNEL_SUBNET=\"10.1.2.1/24\"\r\n\r\nFLANNEL_MTU='1400'\r\n");
         assert_eq!((lease.subnet.unwrap().to_string().as_str(), lease.mtu), ("10.1.2.1/24", Some(1400)));
+        let lease = whole(
+            "export FLANNEL_SUBNET=10.1.2.1/24 FLANNEL_MTU=1\"4\"00 # both\n  FLANNEL_IPMASQ=true\t#\n",
+        );
+        assert_eq!((lease.mtu, lease.ipmasq), (Some(1400), Some(true)));
     }
 
     #[test]
@@ -236,10 +238,10 @@ mod tests {
             ("FLANNEL_FOO=1\n", "line 1: FLANNEL_FOO is no key that flannel writes"),
             (
                 "FLANNEL_SUBNET=$(reboot)\n",
-                "line 1: FLANNEL_SUBNET=$(reboot): has no prefix length: give ADDRESS/LENGTH, such as 10.10.48.1/24",
+                "line 1: FLANNEL_SUBNET: a shell would expand the $: write it plainly",
             ),
             ("FLANNEL_IPMASQ=yes\n", "line 1: FLANNEL_IPMASQ=yes: is neither true nor false"),
-            ("FLANNEL_MTU=\"1400\n", "line 1: a \" is not closed"),
+            ("FLANNEL_MTU=\"1400\n", "line 1: FLANNEL_MTU: a \" is not closed"),
             ("FLANNEL_MTU=1400\nFLANNEL_MTU=1400\n", "line 2: FLANNEL_MTU stands there twice"),
             (
                 "FLANNEL_SUBNET=fd00::1/64\n",
@@ -287,6 +289,9 @@ mod tests {
                 "FLANNEL_SUBNET_IP=10.10.48.1",
                 "FLANNEL_SUBNET_NETWORK=10.10.48.0/24",
                 "FLANNEL_SUBNET_LEN=24",
+                "FLANNEL_SUBNET_GATEWAY=10.10.48.1",
+                "FLANNEL_SUBNET_FIRST=10.10.48.2",
+                "FLANNEL_SUBNET_LAST=10.10.48.254",
             ]
         );
     }

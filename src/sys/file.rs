@@ -11,7 +11,9 @@ use nix::libc::O_NONBLOCK;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Context, Error, Result};
+use crate::sys::clock;
 use crate::sys::wait::Deadline;
+use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 
 /// No configuration file of this field is larger; a device or a log given by mistake ends here.
 const LARGEST: u64 = 10 << 20;
@@ -20,6 +22,19 @@ const LARGEST: u64 = 10 << 20;
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     read_if_there(path)?
         .ok_or_else(|| Error::failed(format!("{}: No such file or directory", path.display())))
+}
+
+/// The initial root file system of kernels (magic.h); nix does not name it.
+const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
+
+/// Whether a file was left by an earlier boot: last written before this one began, by more than the
+/// second that clocks may be off, and not on a file system that no reboot survives (its times are no
+/// guide where a boot begins in 1970 and the clock is set later).
+pub fn is_from_earlier_boot(path: &Path) -> bool {
+    let survives = statfs(path).is_ok_and(|s| !matches!(s.filesystem_type(), TMPFS_MAGIC | RAMFS_MAGIC));
+    let written = fs::metadata(path).and_then(|m| m.modified()).ok();
+    let is_older = written.zip(clock::boot_time()).is_some_and(|(w, b)| w + Duration::from_secs(1) < b);
+    survives && is_older
 }
 
 /// The same, `None` when the file or a directory above it does not exist.

@@ -44,3 +44,11 @@ pub fn read(name: &str) -> Option<String> {
 pub fn write(name: &str, text: &str) -> Result<()> {
     file::replace(&ensure()?.join(name), text.as_bytes(), 0o644)
 }
+
+/// Takes a record away, if it is there.
+pub fn remove(name: &str) -> Result<()> {
+    match fs::remove_file(Path::new(RUN_DIR).join(name)) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e.into()),
+        _ => Ok(()),
+    }
+}

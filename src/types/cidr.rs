@@ -46,6 +46,26 @@ impl Cidr {
         Cidr(IpNet::new_assert(addr, self.prefix_len()))
     }
 
+    /// The first and the last address of the subnet that a pod can have: neither the network's own, nor
+    /// the node's (`host`), nor IPv4's broadcast address. The subnet is one of `parse_subnet`.
+    pub fn pods(&self) -> (IpAddr, IpAddr) {
+        let own = self.host().addr();
+        let step = |addr: IpAddr, up: bool| match addr {
+            IpAddr::V4(a) => {
+                let n = u32::from(a);
+                IpAddr::V4(Ipv4Addr::from(if up { n.wrapping_add(1) } else { n.wrapping_sub(1) }))
+            }
+            IpAddr::V6(a) => {
+                let n = u128::from(a);
+                IpAddr::V6(Ipv6Addr::from(if up { n.wrapping_add(1) } else { n.wrapping_sub(1) }))
+            }
+        };
+        let beside = |addr: IpAddr, up: bool| if addr == own { step(addr, up) } else { addr };
+        let end = self.0.broadcast();
+        let last = if self.is_ipv4() { step(end, false) } else { end };
+        (beside(step(self.0.network(), true), true), beside(last, false))
+    }
+
     /// Whether the address lies in this network.
     pub fn contains(&self, addr: IpAddr) -> bool {
         self.0.contains(&addr)
@@ -116,6 +136,21 @@ mod tests {
             assert_eq!(cidr.to_string(), text);
             assert_eq!(cidr.network().to_string(), network);
             assert_eq!(cidr.host().to_string(), host);
+        }
+    }
+
+    #[test]
+    fn the_addresses_of_pods() {
+        for (text, first, last) in [
+            ("10.1.74.1/24", "10.1.74.2", "10.1.74.254"),
+            ("10.1.74.77/24", "10.1.74.1", "10.1.74.254"),
+            ("10.1.74.254/24", "10.1.74.1", "10.1.74.253"),
+            ("10.3.0.5/30", "10.3.0.6", "10.3.0.6"),
+            ("255.255.255.253/30", "255.255.255.254", "255.255.255.254"),
+            ("fd00:12:13::1/64", "fd00:12:13::2", "fd00:12:13:0:ffff:ffff:ffff:ffff"),
+        ] {
+            let (a, b) = text.parse::<Cidr>().unwrap().pods();
+            assert_eq!((a.to_string().as_str(), b.to_string().as_str()), (first, last), "{text}");
         }
     }
 

@@ -6,8 +6,15 @@ use std::os::unix::process::CommandExt;
 
 use crate::support::{Done, Scratch, binary, finish, kboot, run};
 
-const APPLETS: [&str; 6] =
-    ["etcd-config", "flannel-env", "bridge", "docker-flags", "kubelet-launch", "register"];
+const APPLETS: [&str; 7] = [
+    "etcd-config",
+    "flannel-env",
+    "bridge",
+    "docker-flags",
+    "mk-docker-opts.sh",
+    "kubelet-launch",
+    "register",
+];
 
 fn as_zeroth(zeroth: &str, args: &[&str]) -> Done {
     finish(kboot(args).arg0(zeroth))

@@ -1,42 +1,7 @@
-//! Files of flags
+//! Files of flags: a line of them, or a variable among others. What is an administrator's stays.
 
-use crate::plan::subnet_env::Lease;
-use crate::types::IfName;
-
-/// Which bridge dockerd uses.
-pub enum Mode {
-    /// One that is there: `--bridge`. dockerd then sets no NAT of its own: who made the bridge does.
-    Bridge(IfName),
-    /// docker0 with the lease's address: `--bip`.
-    Bip,
-}
-
-/// What kboot decides; an administrator's own flags beside them stay. `-b` is `--bridge`.
-const OURS: [&str; 6] = ["--bridge", "-b", "--bip", "--iptables", "--ip-masq", "--mtu"];
-
-/// The flags. docker's `--ip-masq` is flannel's turned round: one of the two masquerades, as
-/// mk-docker-opts.sh has it.
-pub fn flags(mode: &Mode, lease: &Lease, mtu: Option<u32>) -> Result<Vec<String>, String> {
-    let mut flags = Vec::new();
-    match mode {
-        Mode::Bridge(name) => {
-            flags.push(format!("--bridge={name}"));
-            flags.push("--iptables=false".into());
-            flags.push("--ip-masq=false".into());
-        }
-        Mode::Bip => {
-            let subnet = lease.subnet.ok_or("--bip needs an IPv4 subnet: the lease has none")?;
-            flags.push(format!("--bip={}", subnet.host()));
-            if let Some(flannel_does) = lease.ipmasq {
-                flags.push(format!("--ip-masq={}", !flannel_does));
-            }
-        }
-    }
-    if let Some(mtu) = mtu {
-        flags.push(format!("--mtu={mtu}"));
-    }
-    Ok(flags)
-}
+use super::argv;
+use super::setting::Setting;
 
 /// `KEY="FLAGS"`, as a shell and systemd's EnvironmentFile read it.
 pub fn assignment(key: &str, flags: &[String]) -> String {
@@ -55,19 +20,19 @@ pub struct Merged {
 }
 
 /// A file that holds a line of flags and nothing else.
-pub fn merge_flags(old: &str, flags: &[String]) -> Result<Merged, String> {
+pub fn merge_flags(old: &str, settings: &[Setting]) -> Result<Merged, String> {
     if old.lines().count() > 1 || !(old.trim().is_empty() || old.starts_with('-')) {
         return Err("holds something else than a line of flags: --format env, or another file".into());
     }
-    let (mut all, dropped) = sort_out(old, flags)?;
-    all.extend(flags.iter().cloned());
+    let (mut all, dropped) = sort_out(old, settings)?;
+    all.extend(settings.iter().flat_map(Setting::flags));
     let line = all.join(" ");
     Ok(Merged { text: format!("{line}\n"), line, dropped })
 }
 
 /// A file of assignments with ours in it: other lines and the administrator's other flags stay, in
 /// their places. The error says what cannot be understood without a shell.
-pub fn merge_env(old: &str, key: &str, flags: &[String]) -> Result<Merged, String> {
+pub fn merge_env(old: &str, key: &str, settings: &[Setting]) -> Result<Merged, String> {
     let mut lines: Vec<String> = old.lines().map(str::to_owned).collect();
     let value_of = |line: &str| {
         let line = line.trim_start();
@@ -91,8 +56,8 @@ pub fn merge_env(old: &str, key: &str, flags: &[String]) -> Result<Merged, Strin
         [_, (at, _), ..] => return Err(format!("line {}: {key} is assigned twice", at + 1)),
     };
     let (mut all, dropped) =
-        sort_out(&value, flags).map_err(|why| format!("line {}: {key} {why}", at + 1))?;
-    all.extend(flags.iter().cloned());
+        sort_out(&value, settings).map_err(|why| format!("line {}: {key} {why}", at + 1))?;
+    all.extend(settings.iter().flat_map(Setting::flags));
     let export = if lines[at].starts_with("export ") { "export " } else { "" };
     let line = format!("{export}{}", assignment(key, &all).trim_end());
     lines[at].clone_from(&line);
@@ -100,70 +65,28 @@ pub fn merge_env(old: &str, key: &str, flags: &[String]) -> Result<Merged, Strin
 }
 
 /// Parts the flags of a value: those that stay, and those that kboot decides and has other words for.
-fn sort_out(value: &str, flags: &[String]) -> Result<(Vec<String>, Vec<String>), String> {
+fn sort_out(value: &str, settings: &[Setting]) -> Result<(Vec<String>, Vec<String>), String> {
     let value = value.trim();
     let inner = ['"', '\''].iter().find_map(|&q| value.strip_prefix(q)?.strip_suffix(q)).unwrap_or(value);
     if inner.chars().any(|c| "\"'\\$`;&|<>()#".contains(c)) {
         return Err("holds what only a shell can read: write it as plain flags".into());
     }
-    let (mut kept, mut dropped) = (Vec::new(), Vec::new());
-    let mut words = inner.split_whitespace();
-    while let Some(word) = words.next() {
-        let (name, has_value) = word.split_once('=').map_or((word, false), |(n, _)| (n, true));
-        if !OURS.contains(&name) {
-            kept.push(word.to_owned());
-            continue;
-        }
-        let mut flag = word.to_owned();
-        if !has_value && !matches!(name, "--iptables" | "--ip-masq") {
-            // `--bip 10.1.2.1/24`: the value is the next word. A boolean's never is.
-            flag = words.next().map_or(flag, |value| format!("{word}={value}"));
-        }
-        // A new value of the same flag is what was asked for.
-        let same_name = |f: &String| f.split('=').next() == Some(name);
-        if !flags.iter().any(same_name) {
-            dropped.push(flag);
-        }
-    }
-    Ok((kept, dropped))
+    let words: Vec<String> = inner.split_whitespace().map(str::to_owned).collect();
+    let gone = argv::replaced(&words, settings)?;
+    // A new value of the same flag is what was asked for.
+    let dropped = argv::parse(&words).into_iter().filter(|f| gone.contains(&f.at));
+    let dropped = dropped.filter(|f| settings.iter().all(|s| s.flag != f.name));
+    let dropped = dropped.map(|f| words[f.at..f.at + f.words].join(" ")).collect();
+    let kept = words.iter().enumerate().filter(|(at, _)| !gone.contains(at)).map(|(_, w)| w.clone());
+    Ok((kept.collect(), dropped))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::subnet_env::{Read, parse};
-
-    fn lease(masq: &str) -> Lease {
-        let text = format!("FLANNEL_SUBNET=10.4.9.1/24\nFLANNEL_MTU=1472\n{masq}");
-        match parse(&text).unwrap() {
-            Read::Whole(lease) => lease,
-            Read::Partial(why) => panic!("{why}"),
-        }
-    }
-
-    #[test]
-    fn the_seeds_flags() {
-        let lease = lease("FLANNEL_IPMASQ=false\n");
-        let flags = |mode| flags(&mode, &lease, lease.mtu).unwrap().join(" ");
-        assert_eq!(
-            flags(Mode::Bridge("cbr0".parse().unwrap())),
-            "--bridge=cbr0 --iptables=false --ip-masq=false --mtu=1472"
-        );
-        assert_eq!(flags(Mode::Bip), "--bip=10.4.9.1/24 --ip-masq=true --mtu=1472");
-    }
-
-    #[test]
-    fn flannels_masquerading_turned_round_or_left_out() {
-        assert_eq!(
-            flags(&Mode::Bip, &lease("FLANNEL_IPMASQ=true\n"), None).unwrap().join(" "),
-            "--bip=10.4.9.1/24 --ip-masq=false"
-        );
-        assert_eq!(flags(&Mode::Bip, &lease(""), None).unwrap().join(" "), "--bip=10.4.9.1/24");
-    }
-
     #[test]
     fn other_lines_and_other_flags_stay() {
-        let ours = ["--bridge=cbr0".to_owned(), "--mtu=1472".to_owned()];
+        let ours = [Setting::new("bridge", "cbr0"), Setting::new("mtu", 1472)];
         for (old, new) in [
             ("", "DOCKER_OPTS=\"--bridge=cbr0 --mtu=1472\"\n"),
             ("# c\nX=1", "# c\nX=1\nDOCKER_OPTS=\"--bridge=cbr0 --mtu=1472\"\n"),
@@ -185,11 +108,11 @@ mod tests {
 
     #[test]
     fn what_made_room_is_told() {
-        let ours = ["--bip=10.4.9.1/24".to_owned(), "--mtu=1472".to_owned()];
+        let ours = [Setting::new("bip", "10.4.9.1/24"), Setting::new("mtu", 1472)];
         let old = "DOCKER_OPTS=\"--iptables=false -b br0 --debug --mtu 1472\"\n";
         let merged = merge_env(old, "DOCKER_OPTS", &ours).unwrap();
         assert_eq!(merged.line, "DOCKER_OPTS=\"--debug --bip=10.4.9.1/24 --mtu=1472\"");
-        assert_eq!(merged.dropped, ["--iptables=false", "-b=br0"]);
+        assert_eq!(merged.dropped, ["--iptables=false", "-b br0"]);
         let merged = merge_flags("--debug --bip=10.2.2.1/24\n", &ours).unwrap();
         assert_eq!(
             (merged.text.as_str(), merged.dropped.len()),
@@ -201,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_needs_a_shell_is_left_alone() {
-        let ours = ["--bridge=cbr0".to_owned()];
+        let ours = [Setting::new("bridge", "cbr0")];
         assert!(
             merge_env("DOCKER_OPTS=\"$X --dns 1\"\n", "DOCKER_OPTS", &ours)
                 .unwrap_err()

@@ -6,9 +6,11 @@ mod env_file;
 pub mod json;
 pub mod mk_opts;
 mod setting;
+mod settings;
 mod types;
 pub mod unit;
 pub mod words;
 
 pub use env_file::*;
 pub use setting::Setting;
+pub use settings::{Mode, Wanted, settings};

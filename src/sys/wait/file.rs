@@ -49,7 +49,11 @@ pub fn file<T>(
             watch.take_if(|w| !w.sleep(span));
         }
         why = match look(path)? {
-            Seen::Ready(value) => return Ok(value),
+            Seen::Ready(value) => {
+                // To close it here would keep the lease from whoever waits for 10 ms: the exit does it.
+                std::mem::forget(watch);
+                return Ok(value);
+            }
             Seen::NotYet(why) => why,
         };
         if watch.is_none() {

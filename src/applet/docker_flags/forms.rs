@@ -1,0 +1,155 @@
+//! The four forms: what each file is to be, and writing it.
+
+use std::path::{Path, PathBuf};
+
+use argh::FromArgValue;
+
+use super::restart::{self, How};
+use super::{Args, host, key};
+use crate::applet::report::{Report, Step};
+use crate::error::{Error, Result};
+use crate::plan::docker::{self, Setting, json, unit};
+use crate::sys::wait::Deadline;
+use crate::sys::{file, lock};
+
+/// How the settings are written.
+#[derive(FromArgValue, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One line.
+    Flags,
+    /// `KEY="FLAGS"`.
+    Env,
+    /// Keys of daemon.json.
+    DaemonJson,
+    /// A drop-in of docker.service.
+    Systemd,
+}
+
+/// A file as it is to be.
+pub struct Edit {
+    /// Where.
+    pub path: PathBuf,
+    /// All of it.
+    pub text: String,
+    /// What it was; `None`: it was not there.
+    old: Option<String>,
+    /// What is kboot's in it, in one line.
+    line: String,
+}
+
+impl std::fmt::Display for Edit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "edit {}: {}", self.path.display(), self.line)
+    }
+}
+
+impl Step for Edit {
+    fn kind(&self) -> &'static str {
+        "file"
+    }
+}
+
+/// What comes of it.
+pub struct Outcome {
+    /// For stdout.
+    pub printed: String,
+    /// The files, where `--output` was given.
+    pub edits: Vec<Edit>,
+    /// The flags, where they are nobody's but the caller's.
+    pub flags: Vec<String>,
+    /// Flags of an administrator's that made room: where, and which.
+    dropped: Vec<String>,
+}
+
+/// Composes the form that was asked for.
+pub fn compose(args: &Args, settings: &[Setting]) -> Result<Outcome> {
+    let flags: Vec<String> = settings.iter().flat_map(Setting::flags).collect();
+    let mut outcome = Outcome { printed: String::new(), edits: Vec::new(), flags, dropped: Vec::new() };
+    let old = args.output.as_deref().map(old_text).transpose()?.flatten();
+    let text = old.as_deref().unwrap_or_default();
+    let shown = args.output.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
+    let conflict =
+        |why: String| Error::conflict(if shown.is_empty() { why } else { format!("{shown}: {why}") });
+    let (text, line) = match args.format {
+        Format::Flags | Format::Env => {
+            let merged = match args.format {
+                Format::Env => docker::merge_env(text, &key(args)?, settings),
+                _ => docker::merge_flags(text, settings),
+            };
+            let merged = merged.map_err(conflict)?;
+            outcome.dropped = merged.dropped;
+            (merged.text, merged.line)
+        }
+        Format::DaemonJson => {
+            let merged = json::merge(text, settings).map_err(conflict)?;
+            (merged.text, merged.changes.join(", "))
+        }
+        Format::Systemd => return drop_in(args, settings, old, outcome),
+    };
+    outcome.printed.clone_from(&text);
+    if let Some(path) = &args.output {
+        outcome.edits.push(Edit { path: path.clone(), text, old, line });
+    }
+    Ok(outcome)
+}
+
+/// The drop-in, and beside it the file of variables, if docker's unit reads one.
+fn drop_in(args: &Args, settings: &[Setting], old: Option<String>, mut outcome: Outcome) -> Result<Outcome> {
+    let own = args.output.clone().unwrap_or_else(|| host::OWN_DROP_IN.into());
+    let env_path = own.with_extension("env");
+    let own_files = [own.clone(), env_path.clone()];
+    let (service, variables) = host::service(&own_files, &[])?.ok_or_else(|| {
+        Error::failed(format!(
+            "docker.service: is in none of {}: install docker first",
+            host::UNIT_DIRS.join(" ")
+        ))
+    })?;
+    let made = unit::drop_in(&service, &variables, settings, &env_path.display().to_string());
+    let made = made.map_err(Error::conflict)?;
+    let body = |text: &str| text.lines().filter(|l| !l.starts_with('#')).collect::<Vec<_>>().join("; ");
+    outcome.printed.clone_from(&made.text);
+    if args.output.is_none() {
+        if let Some(env) = &made.env_file {
+            outcome.printed = format!("{}\n# {}\n{env}", made.text, env_path.display());
+        }
+        return Ok(outcome);
+    }
+    // The variables come first: the drop-in names their file.
+    if let Some(text) = made.env_file {
+        let line = body(&text);
+        outcome.edits.push(Edit { old: old_text(&env_path)?, path: env_path, text, line });
+    }
+    outcome.edits.push(Edit { line: body(&made.text), path: own, text: made.text, old });
+    Ok(outcome)
+}
+
+fn old_text(path: &Path) -> Result<Option<String>> {
+    let Some(bytes) = file::read_if_there(path)? else { return Ok(None) };
+    let text = String::from_utf8(bytes);
+    text.map(Some).map_err(|_| Error::conflict(format!("{}: is not text", path.display())))
+}
+
+/// Writes what differs; then, if something did, restarts docker.
+pub fn store(outcome: Outcome, how: Option<How>, deadline: &Deadline, report: &mut Report) -> Result<()> {
+    let _lock = if report.dry_run { None } else { Some(lock::acquire(deadline)?) };
+    for flag in &outcome.dropped {
+        report.warn(format!("{flag} makes room for {}", outcome.flags.join(" ")));
+    }
+    let (same, changed): (Vec<Edit>, Vec<Edit>) =
+        outcome.edits.into_iter().partition(|e| e.old.as_deref() == Some(e.text.as_str()));
+    report.already(same.len());
+    let has_changed = !changed.is_empty();
+    if let Some(how) = how.filter(|_| has_changed) {
+        restart::remember(how, report)?;
+    }
+    report.carry_out(&changed, |edit| {
+        if let Some(parent) = edit.path.parent().filter(|p| !p.as_os_str().is_empty()) {
+            std::fs::create_dir_all(parent)?;
+        }
+        file::write_atomic(&edit.path, edit.text.as_bytes(), 0o644)
+    })?;
+    match how {
+        Some(how) if has_changed || restart::is_due() => restart::run(how, deadline, report),
+        _ => Ok(()),
+    }
+}

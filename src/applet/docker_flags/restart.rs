@@ -1,0 +1,172 @@
+//! `--restart`: docker reads its options when it starts, and never again.
+
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::applet::report::{Report, Step};
+use crate::client::docker;
+use crate::error::{Context, Error, Result};
+use crate::sys::wait::{Deadline, Retry, retry_every};
+use crate::sys::{exec, run_dir};
+use crate::types::Url;
+
+/// A restart that is due: it outlives a kboot that is killed between the file and the restart.
+const DUE: &str = "docker-restart";
+const INIT_SCRIPT: &str = "/etc/init.d/docker";
+/// docker gives its containers 10 s each to end.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// By whom docker is restarted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// systemd if it runs, else the init script.
+    Auto,
+    /// `systemctl`.
+    Systemd,
+    /// /etc/init.d/docker.
+    Sysv,
+    /// This process is ended, and whoever looks after it starts it again.
+    Pid(i32),
+}
+
+impl argh::FromArgValue for How {
+    fn from_arg_value(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "systemd" => Ok(Self::Systemd),
+            "sysv" => Ok(Self::Sysv),
+            pid => match pid.parse::<i32>() {
+                Ok(pid) if pid > 1 => Ok(Self::Pid(pid)),
+                _ => Err("is none of auto, systemd, sysv and a pid".into()),
+            },
+        }
+    }
+}
+
+/// What is run, or ended.
+struct Restart {
+    line: String,
+}
+
+impl std::fmt::Display for Restart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.line)
+    }
+}
+
+impl Step for Restart {
+    fn kind(&self) -> &'static str {
+        "service"
+    }
+}
+
+impl How {
+    /// Whether it can be done here; exit 2 if not.
+    pub fn check(self) -> Result<()> {
+        let Self::Pid(pid) = self else { return self.settled().map(drop) };
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        match name.trim() {
+            "dockerd" | "docker" => Ok(()),
+            "" => Err(Error::usage(format!("--restart {pid}: there is no such process"))),
+            other => Err(Error::usage(format!("--restart {pid}: is {other}, not dockerd"))),
+        }
+    }
+
+    fn settled(self) -> Result<Self> {
+        let has_systemd = Path::new("/run/systemd/system").is_dir();
+        let has_script = Path::new(INIT_SCRIPT).exists();
+        match self {
+            Self::Auto | Self::Systemd if has_systemd => Ok(Self::Systemd),
+            Self::Auto | Self::Sysv if has_script => Ok(Self::Sysv),
+            Self::Auto => Err(Error::usage(format!(
+                "--restart auto: neither systemd runs nor is there an {INIT_SCRIPT}: give dockerd's pid"
+            ))),
+            Self::Systemd => Err(Error::usage("--restart systemd: it does not run here")),
+            Self::Sysv => Err(Error::usage(format!("--restart sysv: there is no {INIT_SCRIPT}"))),
+            pid @ Self::Pid(_) => Ok(pid),
+        }
+    }
+
+    fn steps(self) -> Vec<Restart> {
+        let lines = match self {
+            Self::Sysv => vec![format!("{INIT_SCRIPT} restart")],
+            Self::Pid(pid) => vec![format!("kill {pid}")],
+            _ => vec!["systemctl daemon-reload".to_owned(), "systemctl restart docker.service".to_owned()],
+        };
+        lines.into_iter().map(|line| Restart { line }).collect()
+    }
+}
+
+/// Notes that a restart is due, before the first file is written.
+pub fn remember(how: How, report: &Report) -> Result<()> {
+    if report.dry_run {
+        Ok(())
+    } else {
+        run_dir::write(DUE, "").context(format_args!("--restart {}", name(how)))
+    }
+}
+
+/// Whether an earlier run left one undone.
+pub fn is_due() -> bool {
+    run_dir::read(DUE).is_some()
+}
+
+fn name(how: How) -> &'static str {
+    match how {
+        How::Auto => "auto",
+        How::Systemd => "systemd",
+        How::Sysv => "sysv",
+        How::Pid(_) => "PID",
+    }
+}
+
+/// Restarts docker and waits until it answers.
+pub fn run(how: How, deadline: &Deadline, report: &mut Report) -> Result<()> {
+    let how = how.settled()?;
+    let url = docker_url()?;
+    report.carry_out(&how.steps(), |step| match how {
+        How::Pid(pid) => end(pid, deadline),
+        _ => call(&step.line, deadline),
+    })?;
+    if report.dry_run {
+        return Ok(());
+    }
+    docker::wait_until_it_answers(&url, deadline)?;
+    run_dir::remove(DUE)
+}
+
+/// As docker's own client: DOCKER_HOST, else its socket.
+fn docker_url() -> Result<Url> {
+    let text = std::env::var("DOCKER_HOST").ok().filter(|v| !v.is_empty());
+    let text = text.unwrap_or_else(|| "unix:///var/run/docker.sock".into()).replacen("tcp://", "http://", 1);
+    text.parse().map_err(|why| Error::usage(format!("DOCKER_HOST={text}: {why}")))
+}
+
+fn call(line: &str, deadline: &Deadline) -> Result<()> {
+    let mut words = line.split(' ');
+    let program = exec::find(words.next().unwrap_or_default())?;
+    let args: Vec<&str> = words.collect();
+    let output = exec::ask(&program, &args, deadline.attempt(LONGEST))?;
+    match output.status {
+        Some(0) => Ok(()),
+        Some(code) => {
+            Err(Error::failed(format!("exit status {code}: its log tells why (journalctl -u docker)")))
+        }
+        None => Err(Error::failed("it was ended by a signal")),
+    }
+}
+
+/// Ends a dockerd and waits until it is gone: its successor has to be another one.
+fn end(pid: i32, deadline: &Deadline) -> Result<()> {
+    kill(Pid::from_raw(pid), Signal::SIGTERM).map_err(|e| Error::failed(e.desc()))?;
+    retry_every(deadline, &format!("the end of process {pid}"), Duration::from_millis(200), || {
+        // An ended process that nobody has waited for has no exe.
+        if Path::new(&format!("/proc/{pid}/exe")).read_link().is_err() {
+            return Ok(());
+        }
+        Err(Retry::Later { why: "it still runs".into(), after: None })
+    })
+}
