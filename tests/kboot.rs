@@ -14,6 +14,8 @@ mod docker_flags;
 mod etcd_config;
 #[path = "cases/flannel_env.rs"]
 mod flannel_env;
+#[path = "cases/flannel_lease.rs"]
+mod flannel_lease;
 #[path = "cases/front.rs"]
 mod front;
 #[path = "cases/input.rs"]

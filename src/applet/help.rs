@@ -18,7 +18,7 @@ pub fn overview() -> String {
          From \"the kernel is up\" to \"this node is in the cluster\": one static binary.\n\nApplets:\n",
     );
     for applet in &APPLETS {
-        let _ = writeln!(text, "  {:<16}{}", applet.name, applet.summary);
+        let _ = writeln!(text, "  {:<18}{}", applet.name, applet.summary);
     }
     text.push_str(
         "\n--install makes hard links to the applets in DIR, -s symbolic ones.\n\
