@@ -8,10 +8,28 @@ mod support;
 mod binary;
 #[path = "cases/bridge.rs"]
 mod bridge;
+#[path = "cases/docker_daemon.rs"]
+mod docker_daemon;
 #[path = "cases/docker_flags.rs"]
 mod docker_flags;
+#[path = "cases/docker_restart.rs"]
+mod docker_restart;
+#[path = "cases/docker_version.rs"]
+mod docker_version;
+#[path = "cases/etcd_any_config.rs"]
+mod etcd_any_config;
 #[path = "cases/etcd_config.rs"]
 mod etcd_config;
+#[path = "cases/etcd_field.rs"]
+mod etcd_field;
+#[path = "cases/etcd_gateway.rs"]
+mod etcd_gateway;
+#[path = "cases/etcd_leases.rs"]
+mod etcd_leases;
+#[path = "cases/etcd_overlap.rs"]
+mod etcd_overlap;
+#[path = "cases/etcd_reserve.rs"]
+mod etcd_reserve;
 #[path = "cases/flannel_env.rs"]
 mod flannel_env;
 #[path = "cases/flannel_lease.rs"]
@@ -22,6 +40,8 @@ mod front;
 mod input;
 #[path = "cases/kubelet_launch.rs"]
 mod kubelet_launch;
+#[path = "cases/mk_docker_opts.rs"]
+mod mk_docker_opts;
 #[path = "cases/readme.rs"]
 mod readme;
 #[path = "cases/register.rs"]

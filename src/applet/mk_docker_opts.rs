@@ -10,8 +10,8 @@ use super::options::applet_args;
 use super::report::{Report, Step};
 use super::{Applet, info_of};
 use crate::error::{Error, Result};
-use crate::plan::docker::mk_opts::{Ask, Generation, Inputs, compose};
-use crate::plan::docker::words;
+use crate::plan::docker::mk_opts::{Ask, Generation, Inputs, compose, is_name};
+use crate::plan::shell;
 use crate::plan::subnet_env::Lease;
 use crate::sys::file;
 use crate::sys::link::Links;
@@ -76,6 +76,10 @@ applet_args! {
 
 fn run(words: &Words, report: &mut Report) -> Result<()> {
     let args: Args = words.parse()?;
+    let key = args.key.as_deref().unwrap_or("DOCKER_OPTS");
+    if !is_name(key) {
+        return Err(Error::usage(format!("--key {key}: is no name of a variable")));
+    }
     // The script waits for nothing.
     let timeout = if words.count("--timeout") > 0 { args.common().timeout } else { Timeout::Once };
     let input = args.env_file.clone().unwrap_or_else(|| SUBNET_ENV.into());
@@ -86,7 +90,6 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     if args.mk_compat.is_none() {
         check_route(&lease)?;
     }
-    let key = args.key.as_deref().unwrap_or("DOCKER_OPTS");
     let extra: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -123,9 +126,15 @@ fn from_lease(lease: &Lease, path: &Path) -> Result<Inputs> {
 /// What the script would have sourced, the environment beneath it; nothing is executed.
 fn from_text(path: &Path) -> Result<Inputs> {
     let bytes = file::read_if_there(path)?.unwrap_or_default();
-    let file = words::env_file(&String::from_utf8_lossy(&bytes));
+    let text = String::from_utf8_lossy(&bytes);
+    let assigned = |line: &str| -> Option<(String, String)> {
+        let line = line.trim_start();
+        let (name, value) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
+        Some((name.to_owned(), shell::word(value).ok()?.0))
+    };
+    let file: Vec<(String, String)> = text.split('\n').filter_map(assigned).collect();
     let value = |name: &str| {
-        let own = file.iter().rev().find(|(n, _)| n.trim_start_matches("export ") == name);
+        let own = file.iter().rev().find(|(n, _)| n == name);
         own.map(|(_, v)| v.clone()).or_else(|| std::env::var(name).ok())
     };
     Ok(Inputs { subnet: value("FLANNEL_SUBNET"), mtu: value("FLANNEL_MTU"), ipmasq: value("FLANNEL_IPMASQ") })

@@ -61,6 +61,10 @@ impl HostLease {
             .map_or_else(|| self.public_ip.clone(), |six| format!("{},{six}", self.public_ip))
     }
 
+    fn holder(&self) -> String {
+        if self.public_ip.is_empty() { "nobody (it has no PublicIP)".into() } else { self.ips() }
+    }
+
     /// For `--json`; `seconds`: its time to live, `null` a reservation's.
     pub fn json(&self, seconds: Option<u64>) -> Value {
         json!({
@@ -158,14 +162,14 @@ impl Reservation {
     pub fn fits<'l>(&self, leases: &'l [HostLease]) -> Result<Option<&'l HostLease>, String> {
         let ip = self.ip.to_string();
         for lease in leases {
-            let is_same_key =
-                (lease.subnet, lease.subnet6) == (self.subnet.network(), self.subnet6.map(|c| c.network()));
-            let overlaps = lease.subnet.contains(self.subnet.network().addr())
-                || self.subnet.contains(lease.subnet.network().addr());
-            match (is_same_key, lease.public_ip == ip) {
+            match (self.has_key_of(lease), lease.public_ip == ip) {
                 (true, true) => return Ok(Some(lease)),
-                (_, false) if overlaps => {
-                    return Err(format!("{} is leased to {}, wanted is {ip}", lease.subnets(), lease.ips()));
+                (_, false) if self.overlaps(lease) => {
+                    return Err(format!(
+                        "{} is leased to {}, wanted is {ip}",
+                        lease.subnets(),
+                        lease.holder()
+                    ));
                 }
                 (false, true) => {
                     return Err(format!("{ip} has {} already: one host has one subnet", lease.subnets()));
@@ -174,6 +178,27 @@ impl Reservation {
             }
         }
         Ok(None)
+    }
+
+    fn has_key_of(&self, lease: &HostLease) -> bool {
+        (lease.subnet, lease.subnet6) == (self.subnet.network(), self.subnet6.map(|c| c.network()))
+    }
+
+    fn overlaps(&self, lease: &HostLease) -> bool {
+        let share = |a: Cidr, b: Cidr| a.contains(b.network().addr()) || b.contains(a.network().addr());
+        let six = self.subnet6.zip(lease.subnet6);
+        share(self.subnet, lease.subnet) || six.is_some_and(|(a, b)| share(a, b))
+    }
+
+    /// The lease that it will be.
+    pub fn lease(&self) -> HostLease {
+        HostLease {
+            subnet: self.subnet.network(),
+            subnet6: self.subnet6.map(|c| c.network()),
+            public_ip: self.ip.to_string(),
+            public_ip6: self.ip6.map(|a| a.to_string()),
+            backend: String::new(),
+        }
     }
 }
 

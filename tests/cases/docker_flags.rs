@@ -112,3 +112,41 @@ fn links_and_what_killed_runs_left() {
     assert_eq!(args(&dangling).error(), (1, format!("kboot docker-flags: edit {dangling}: DOCKER_OPTS=\"--bip=10.9.33.1/24 --ip-masq=false --mtu=1422\": {dangling}: is a symbolic link to nothing").as_str()));
     assert_eq!(args("-").ok(), "DOCKER_OPTS=\"--bip=10.9.33.1/24 --ip-masq=false --mtu=1422\"\n");
 }
+
+/// What kboot wrote for another bridge, lease or docker makes room for what it writes now, in every form.
+#[test]
+fn nothing_of_an_earlier_call_stays_behind() {
+    let dir = Scratch::new();
+    let dual = ["--subnet", "10.9.33.1/24", "--subnet", "fd00:9:33::1/64"];
+    let single = ["--subnet", "10.9.33.1/24"];
+    for (format, name) in [("env", "docker"), ("daemon-json", "daemon.json"), ("flags", "flags")] {
+        let path = dir.path(name);
+        let write = |version: &str, more: &[&str]| {
+            let args = ["docker-flags", "--mtu", "1422", "--format", format, "--output", &path];
+            let done = run(&[&args[..], &["--docker-version", version], more].concat());
+            assert_eq!(done.code, 0, "{done:?}");
+            fs::read_to_string(&path).unwrap()
+        };
+        let bridge = [&single[..], &["--bridge", "br7"]].concat();
+        let plain = write("20.10.24", &bridge);
+        for (version, before) in [
+            ("28.2.1", [&dual[..], &["--bip"]].concat()),
+            ("28.2.1", [&dual[..], &["--bridge", "br7"]].concat()),
+            ("24.0.0", [&single[..], &["--bip"]].concat()),
+            ("20.10.24", [&dual[..], &["--bip"]].concat()),
+        ] {
+            assert_ne!(write(version, &before), plain, "{format} {version} {before:?}");
+            let now = write("20.10.24", &bridge);
+            let keys = |text: &str| {
+                let mut words: Vec<String> = text
+                    .split([' ', '"', '\n', ','])
+                    .map(|w| w.trim_start_matches("DOCKER_OPTS=").to_owned())
+                    .filter(|w| !w.is_empty())
+                    .collect();
+                words.sort();
+                words
+            };
+            assert_eq!(keys(&now), keys(&plain), "{format} {version} {before:?}");
+        }
+    }
+}

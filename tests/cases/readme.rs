@@ -96,8 +96,9 @@ fn a_node_by_hand() {
     // All but the build, which these tests are given.
     let script = block("## A node by hand", "sh").replace("scripts/build ", ": ");
     let script = script.replace("target/kboot", binary().to_str().unwrap());
+    let leases = block("### flannel's config", "sh");
     let dir = crate::support::Scratch::new();
-    let file = dir.file("by-hand", format!("set -e\ncd {}\n{script}\n", dir.path("")));
+    let file = dir.file("by-hand", format!("set -e\ncd {}\n{script}\n{leases}\n", dir.path("")));
     let mut sh = host.command("sh", &[&file]);
     let done = finish(sh.env("PATH", "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
     let options = host.sh("cat /etc/default/docker");
@@ -107,8 +108,9 @@ fn a_node_by_hand() {
     }
     let _ = finish(Command::new("rm").args(["-f", &socket]));
     assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.lines().any(|l| l == "10.20.48.0/24  10.99.0.7  -        reserved"), "{done:?}");
     assert_eq!(
-        done.stdout.lines().last().unwrap(),
+        done.stdout.lines().find(|l| l.starts_with("kubelet")).unwrap(),
         "kubelet --config=/etc/kubernetes/manifests --configure-cbr0=false --register-node=false \
          --api-servers=10.99.0.1:8080 --address=0.0.0.0 --hostname-override=10.10.48.1"
     );

@@ -1,6 +1,8 @@
 //! What the black-box tests stand on.
 
 pub mod api;
+pub mod between;
+pub mod docker;
 pub mod etcd;
 pub mod host;
 pub mod odd_server;

@@ -34,6 +34,14 @@ pub fn serve(answers: &[&str]) -> OddServer {
 }
 
 fn read_request(stream: &mut impl Read) -> Option<(String, String, String)> {
+    let text = read_text(stream)?;
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let mut words = head.split(' ');
+    Some((words.next()?.into(), words.next()?.into(), body.into()))
+}
+
+/// One request as it came, head and body.
+pub fn read_text(stream: &mut impl Read) -> Option<String> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     loop {
@@ -44,8 +52,7 @@ fn read_request(stream: &mut impl Read) -> Option<(String, String, String)> {
         let length =
             head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
         if body.len() >= length.unwrap_or(0usize) {
-            let mut words = head.split(' ');
-            return Some((words.next()?.into(), words.next()?.into(), body.into()));
+            return Some(text);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::sys::wait::Deadline;
 use crate::sys::{file, lock};
 
 /// How the settings are written.
-#[derive(FromArgValue, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// One line.
     Flags,
@@ -23,6 +23,19 @@ pub enum Format {
     DaemonJson,
     /// A drop-in of docker.service.
     Systemd,
+}
+
+// argh's derive would write daemon_json.
+impl FromArgValue for Format {
+    fn from_arg_value(text: &str) -> Result<Self, String> {
+        match text {
+            "flags" => Ok(Self::Flags),
+            "env" => Ok(Self::Env),
+            "daemon-json" => Ok(Self::DaemonJson),
+            "systemd" => Ok(Self::Systemd),
+            _ => Err("is none of flags, env, daemon-json and systemd".into()),
+        }
+    }
 }
 
 /// A file as it is to be.

@@ -161,8 +161,7 @@ fn key(args: &Args) -> Result<String> {
     if args.key.is_some() && args.format != Format::Env {
         return Err(Error::usage("--key goes with --format env"));
     }
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if key.is_empty() || key.starts_with(|c: char| c.is_ascii_digit()) || !key.chars().all(fits) {
+    if !docker::mk_opts::is_name(&key) {
         return Err(Error::usage(format!("--key {key}: is no name of a variable")));
     }
     Ok(key)

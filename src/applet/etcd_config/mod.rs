@@ -142,6 +142,7 @@ fn check(args: &Args) -> Result<()> {
     if !args.show && !has_config && args.reserve.is_empty() {
         return Err(Error::usage("give the config: --file PATH or --network CIDR"));
     }
+    reserve::check(&args.reserve)?;
     match (args.api, args.flannel_version) {
         (Api::V3, Some(version)) if version < FIRST_V3 => {
             Err(Error::usage(format!("--api v3: flannel {} reads the v2 API only", show_version(version))))

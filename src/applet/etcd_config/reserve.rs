@@ -10,6 +10,15 @@ use crate::plan::host_lease::{self, HostLease, Reservation};
 use crate::plan::network::{self, NEWEST, NetworkConfig};
 use crate::types::Version;
 
+/// Whether the reservations can all be had: one subnet for one host. The same one twice is fine.
+pub fn check(reservations: &[Reservation]) -> Result<()> {
+    for (at, reservation) in reservations.iter().enumerate() {
+        let before: Vec<HostLease> = reservations[..at].iter().map(Reservation::lease).collect();
+        reservation.fits(&before).map_err(|why| Error::usage(format!("--reserve: {why}")))?;
+    }
+    Ok(())
+}
+
 /// The writes that reserve what is asked for, in each API, by the config that will be there.
 pub fn plan(
     args: &Args,
@@ -24,24 +33,25 @@ pub fn plan(
         return Ok(writes);
     }
     let version = args.flannel_version.unwrap_or(NEWEST);
+    if wanted.is_none() && held.iter().all(|(_, stored)| stored.is_none()) {
+        return Err(Error::failed(format!("{}: etcd holds no config: give it too", keys.config)));
+    }
     for (api, (name, stored)) in apis.iter().zip(held) {
-        let config = match (wanted, stored) {
-            (Some(_), _) => None,
-            (None, Some((_, value))) => Some(held_config(&keys.config, name, value, version)?),
-            (None, None) => {
-                return Err(Error::failed(format!(
-                    "{} ({name}): etcd holds no config: give it too",
-                    keys.config
-                )));
-            }
+        let config = match stored {
+            Some((_, value)) if wanted.is_none() => Some(held_config(&keys.config, name, value, version)?),
+            _ => None,
         };
+        // An API without a config has no flannel that would read a reservation.
         let Some(config) = wanted.or(config.as_ref()) else { continue };
         for reservation in &args.reserve {
             lies_within(reservation, config)?;
         }
         let entries = api.list(&keys.subnets)?;
         for reservation in &args.reserve {
-            writes.extend(plan_one(reservation, &entries, name, keys)?);
+            match plan_one(reservation, &entries, name, keys)? {
+                Some(write) if !writes.contains(&write) => writes.push(write),
+                _ => report.already(1),
+            }
         }
         if *name == "v3" && writes.iter().any(|w: &Write| w.api == "v3") {
             report.warn("flannel from 0.18 on makes a lease of 24 hours of a v3 reservation, or drops it");
@@ -91,6 +101,7 @@ fn plan_one(
     api: &'static str,
     keys: &Keys,
 ) -> Result<Option<Write>> {
+    let key = format!("{}/{}", keys.subnets, reservation.key_name());
     let parsed: Vec<(&Entry, HostLease)> =
         entries.iter().filter_map(|e| Some((e, host_lease::parse(&e.key, &e.stored.value)?))).collect();
     let leases: Vec<HostLease> = parsed.iter().map(|(_, lease)| lease.clone()).collect();
@@ -98,6 +109,9 @@ fn plan_one(
         .fits(&leases)
         .map_err(|why| Error::conflict(format!("{} ({api}): {why}", keys.subnets)))?;
     let entry = same.and_then(|lease| parsed.iter().find(|(_, l)| l == lease)).map(|(entry, _)| *entry);
+    if entry.is_none() && entries.iter().any(|e| e.key == key) {
+        return Err(Error::conflict(format!("{key} ({api}): holds what is no lease: take it away first")));
+    }
     Ok(match entry {
         Some(entry) if entry.lasts == Lasts::ForGood => None,
         // What a running host wrote there stays; only its end is taken off.
@@ -107,11 +121,6 @@ fn plan_one(
             value: String::from_utf8_lossy(value).into_owned(),
             replaces: Some(*revision),
         }),
-        None => Some(Write {
-            api,
-            key: format!("{}/{}", keys.subnets, reservation.key_name()),
-            value: reservation.value(),
-            replaces: None,
-        }),
+        None => Some(Write { api, key, value: reservation.value(), replaces: None }),
     })
 }

@@ -7,9 +7,10 @@ use crate::applet::report::{Report, Step};
 use crate::client::etcd::{KeyValue, Written};
 use crate::error::{Context, Error, Result};
 use crate::plan::etcd::{self, Held, Write};
-use crate::plan::network::{self, NEWEST, NetworkConfig, judge, shown};
+use crate::plan::host_lease;
+use crate::plan::network::{self, Leases, NEWEST, NetworkConfig, judge, shown};
 use crate::sys::link::Links;
-use crate::types::Version;
+use crate::types::{Cidr, Version};
 
 /// Where flannel looks.
 pub struct Keys {
@@ -40,16 +41,15 @@ pub fn run(
     let mut held: Vec<Held> = Vec::new();
     for api in apis {
         let stored = api.read(&keys.config)?;
-        report.found(api.name(), json!(stored.as_ref().map(|s| shown(&s.value))));
+        let config = stored.as_ref().map(|s| shown(&s.value));
+        report.found(api.name(), json!({ "key": keys.config, "config": config }));
         held.push((api.name(), stored.map(|s| (s.revision, s.value))));
     }
     let configs = match wanted {
         None => Vec::new(),
-        Some(config) => plan_config(args, config, &held, keys, report)?,
+        Some(config) => plan_config(args, apis, config, &held, keys, report)?,
     };
     let reservations = reserve::plan(args, apis, &held, keys, wanted, report)?;
-    let asked = apis.len() * (usize::from(wanted.is_some()) + args.reserve.len());
-    report.already(asked - configs.len() - reservations.len());
     let steps: Vec<Write> = configs.into_iter().chain(reservations).collect();
     report.carry_out(&steps, |step| {
         let api = apis.iter().find(|a| a.name() == step.api);
@@ -70,6 +70,7 @@ pub fn run(
 
 fn plan_config(
     args: &Args,
+    apis: &Apis<'_>,
     config: &NetworkConfig,
     held: &[Held],
     keys: &Keys,
@@ -89,6 +90,8 @@ fn plan_config(
         let others: Vec<NetworkConfig> = texts.filter_map(|t| network::parse(t, version).ok()).collect();
         look_around(args, config, &others, report)?;
     }
+    report.already(apis.len() - writes.len());
+    warn_of_leases(apis, &writes, config, keys, report)?;
     Ok(writes)
 }
 
@@ -111,6 +114,35 @@ fn look_around(
             return Err(Error::conflict(format!("{text}: take another Network, or give --allow-overlap")));
         }
         None => {}
+    }
+    Ok(())
+}
+
+/// What hosts hold of the config before: flanneld takes it away when it starts the next time.
+fn warn_of_leases(
+    apis: &Apis<'_>,
+    writes: &[Write],
+    config: &NetworkConfig,
+    keys: &Keys,
+    report: &mut Report,
+) -> Result<()> {
+    for api in apis.iter().filter(|a| writes.iter().any(|w| w.api == a.name() && w.replaces.is_some())) {
+        let entries = api.list(&keys.subnets)?;
+        let leases = entries.iter().filter_map(|e| host_lease::parse(&e.key, &e.stored.value));
+        let fits = |subnet: Option<Cidr>, leases: &Option<Leases>| match (subnet, leases) {
+            (Some(subnet), Some(leases)) => leases.would_lease(&subnet),
+            (subnet, leases) => subnet.is_none() && leases.is_none(),
+        };
+        let outside =
+            leases.filter(|l| !fits(Some(l.subnet), &config.ipv4) || !fits(l.subnet6, &config.ipv6));
+        match outside.count() {
+            0 => {}
+            n => report.warn(format!(
+                "{n} of {} leases ({}) do not fit: their hosts get others when flanneld starts again",
+                entries.len(),
+                api.name()
+            )),
+        }
     }
     Ok(())
 }

@@ -44,10 +44,11 @@ type Lasting = (HostLease, Option<u64>);
 /// The leases in the order of their subnets, and the keys that are none.
 fn leases(api: &dyn KeyValue, keys: &Keys) -> Result<(Vec<Lasting>, Vec<String>)> {
     let (mut found, mut strange) = (Vec::new(), Vec::new());
-    for entry in api.list(&keys.subnets)? {
+    let entries = api.list(&keys.subnets)?;
+    for (entry, left) in entries.iter().zip(api.seconds(&entries)?) {
         match host_lease::parse(&entry.key, &entry.stored.value) {
-            Some(lease) => found.push((lease, api.seconds(entry.lasts)?)),
-            None => strange.push(entry.key),
+            Some(lease) => found.push((lease, left)),
+            None => strange.push(entry.key.clone()),
         }
     }
     found.sort_by_key(|(lease, _)| lease.subnet.addr());

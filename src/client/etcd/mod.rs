@@ -65,8 +65,8 @@ pub trait KeyValue {
     fn read(&self, key: &str) -> Result<Option<Stored>>;
     /// All keys below a directory, in the state of one moment.
     fn list(&self, directory: &str) -> Result<Vec<Entry>>;
-    /// The seconds that an entry has left; `None`: it stays.
-    fn seconds(&self, lasts: Lasts) -> Result<Option<u64>>;
+    /// The seconds that each entry has left; `None`: it stays.
+    fn seconds(&self, entries: &[Entry]) -> Result<Vec<Option<u64>>>;
     /// Writes a key that must not exist; it stays until it is taken away.
     fn create(&self, key: &str, value: &[u8]) -> Result<Written>;
     /// Replaces the value of that revision; it stays until it is taken away.
@@ -97,6 +97,21 @@ impl Cluster {
     /// The endpoints, for messages.
     pub fn shown(&self) -> String {
         self.members.iter().map(|m| m.base().to_string()).collect::<Vec<_>>().join(",")
+    }
+
+    /// The same members once more, for another thread.
+    fn another(&self) -> Self {
+        Self {
+            members: self.members.clone(),
+            current: self.current.clone(),
+            deadline: self.deadline,
+            user: self.user.clone(),
+            v3_token: self.v3_token.clone(),
+        }
+    }
+
+    fn forget_token(&self) {
+        *self.v3_token.borrow_mut() = None;
     }
 
     fn authorize_v3(&self, token: &str) {

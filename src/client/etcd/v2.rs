@@ -74,11 +74,12 @@ impl KeyValue for V2<'_> {
         Ok(nodes.iter().filter_map(entry).collect())
     }
 
-    fn seconds(&self, lasts: Lasts) -> Result<Option<u64>> {
-        Ok(match lasts {
+    fn seconds(&self, entries: &[Entry]) -> Result<Vec<Option<u64>>> {
+        let left = |entry: &Entry| match entry.lasts {
             Lasts::Seconds(seconds) => Some(seconds),
             Lasts::ForGood | Lasts::Lease(_) => None,
-        })
+        };
+        Ok(entries.iter().map(left).collect())
     }
 
     fn create(&self, key: &str, value: &[u8]) -> Result<Written> {

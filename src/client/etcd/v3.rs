@@ -1,6 +1,8 @@
 //! The v3 API by its JSON gateway: POST only, keys and values in base64, 64-bit numbers as strings,
 //! empty fields left out.
 
+use std::thread;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -14,6 +16,9 @@ const PREFIXES: [&str; 3] = ["/v3", "/v3beta", "/v3alpha"];
 
 /// How many keys are asked for at once.
 const PAGE: u16 = 1000;
+/// How many leases are asked after at a time, and how many each of them is worth.
+const AT_A_TIME: usize = 8;
+const LEAST_SHARE: usize = 100;
 
 /// The v3 API of a cluster.
 pub struct V3<'c> {
@@ -43,6 +48,8 @@ impl<'c> V3<'c> {
     /// may be meant for its v2 API, which has users of its own) is as well.
     fn log_in(&self) -> Result<()> {
         let Some((name, password)) = &self.cluster.user else { return Ok(()) };
+        // etcd refuses even to log in who comes with a token that has ended.
+        self.cluster.forget_token();
         let answer = self.send("auth/authenticate", &json!({"name": name, "password": password}))?;
         let is_off = answer.status == 412
             || String::from_utf8_lossy(&answer.body).contains("authentication is not enabled");
@@ -76,6 +83,42 @@ impl<'c> V3<'c> {
         }
     }
 
+    /// In pages: a gateway holds the whole answer in memory. All of them are of the first's moment.
+    fn list_once(&self, directory: &str) -> Result<Vec<Entry>> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut from = format!("{directory}/").into_bytes();
+        // The character after the slash: the first key that is not below it.
+        let end = STANDARD.encode(format!("{directory}0"));
+        let mut revision = Value::from("0");
+        loop {
+            let key = STANDARD.encode(&from);
+            let range =
+                json!({"key": key, "range_end": end, "limit": PAGE.to_string(), "revision": revision});
+            let mut answer = self.post("kv/range", &range)?;
+            let page = answer["kvs"].as_array().map(Vec::as_slice).unwrap_or_default();
+            for kv in page {
+                entries.push(self.entry(kv)?);
+            }
+            let last = page.last().and_then(|kv| STANDARD.decode(kv["key"].as_str()?).ok());
+            match last {
+                Some(last) if answer["more"] == Value::Bool(true) => from = [&last[..], b"\0"].concat(),
+                _ => return Ok(entries),
+            }
+            // Later answers bear the revision of their own time.
+            if revision == "0" {
+                revision = answer["header"]["revision"].take();
+            }
+        }
+    }
+
+    fn left(&self, lasts: Lasts) -> Result<Option<u64>> {
+        let Lasts::Lease(id) = lasts else { return Ok(None) };
+        // Since 3.4 it has a shorter name too; this one all of them know.
+        let answer = self.post("kv/lease/timetolive", &json!({"ID": id.to_string()}))?;
+        // A lease that has ended in the meantime has -1.
+        Ok(Some(answer["TTL"].as_str().and_then(|t| t.parse().ok()).unwrap_or(0)))
+    }
+
     fn entry(&self, kv: &Value) -> Result<Entry> {
         // What is empty or zero is left out like every such field.
         let bytes = |name: &str| STANDARD.decode(kv[name].as_str().unwrap_or_default()).ok();
@@ -87,7 +130,8 @@ impl<'c> V3<'c> {
                 0 => Lasts::ForGood,
                 id => Lasts::Lease(id),
             };
-            Some(Entry { key: String::from_utf8(bytes("key")?).ok()?, stored, lasts })
+            // One that is no text is none of flannel's: it shall not hide the others.
+            Some(Entry { key: String::from_utf8_lossy(&bytes("key")?).into_owned(), stored, lasts })
         };
         whole().ok_or_else(|| {
             let shown = self.cluster.shown();
@@ -114,35 +158,35 @@ impl KeyValue for V3<'_> {
         Ok(Some(self.entry(kv)?.stored))
     }
 
-    /// In pages: a gateway holds the whole answer in memory. All of them are of the first's revision.
     fn list(&self, directory: &str) -> Result<Vec<Entry>> {
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut from = format!("{directory}/");
-        // The character after the slash: the first key that is not below it.
-        let end = STANDARD.encode(format!("{directory}0"));
-        let mut revision = Value::from("0");
-        loop {
-            let key = STANDARD.encode(&from);
-            let range =
-                json!({"key": key, "range_end": end, "limit": PAGE.to_string(), "revision": revision});
-            let mut answer = self.post("kv/range", &range)?;
-            for kv in answer["kvs"].as_array().map(Vec::as_slice).unwrap_or_default() {
-                entries.push(self.entry(kv)?);
+        let mut listing = self.list_once(directory);
+        for _ in 0..2 {
+            // The moment of the first page was forgotten before the last page came.
+            if !listing.as_ref().is_err_and(|e| e.to_string().contains("compacted")) {
+                break;
             }
-            match entries.last() {
-                Some(last) if answer["more"] == Value::Bool(true) => from = format!("{}\0", last.key),
-                _ => return Ok(entries),
-            }
-            revision = answer["header"]["revision"].take();
+            listing = self.list_once(directory);
         }
+        listing
     }
 
-    fn seconds(&self, lasts: Lasts) -> Result<Option<u64>> {
-        let Lasts::Lease(id) = lasts else { return Ok(None) };
-        // Since 3.4 it has a shorter name too; this one all of them know.
-        let answer = self.post("kv/lease/timetolive", &json!({"ID": id.to_string()}))?;
-        // A lease that has ended in the meantime has -1.
-        Ok(Some(answer["TTL"].as_str().and_then(|t| t.parse().ok()).unwrap_or(0)))
+    /// One request for each: etcd has no other way. Several at a time, where there are many.
+    fn seconds(&self, entries: &[Entry]) -> Result<Vec<Option<u64>>> {
+        let share = entries.len().div_ceil(AT_A_TIME).max(LEAST_SHARE);
+        let ask = |v3: V3<'_>, share: &[Entry]| -> Result<Vec<Option<u64>>> {
+            share.iter().map(|entry| v3.left(entry.lasts)).collect()
+        };
+        let parts: Vec<Result<Vec<Option<u64>>>> = thread::scope(|scope| {
+            let start = |share| {
+                let cluster = self.cluster.another();
+                let prefix = self.prefix;
+                scope.spawn(move || ask(V3 { cluster: &cluster, prefix }, share))
+            };
+            let threads: Vec<_> = entries.chunks(share).map(start).collect();
+            let gone = |_| Err(Error::failed("a thread has ended"));
+            threads.into_iter().map(|t| t.join().unwrap_or_else(gone)).collect()
+        });
+        parts.into_iter().collect::<Result<Vec<_>>>().map(|p| p.concat())
     }
 
     fn create(&self, key: &str, value: &[u8]) -> Result<Written> {

@@ -17,9 +17,21 @@ pub struct Flag {
     pub words: usize,
 }
 
-/// What kboot decides, whichever of them it sets now (DESIGN: `--bridge` or `--bip`). All of them are
-/// called the same in daemon.json.
-pub const OURS: [&str; 5] = ["bridge", "bip", "iptables", "ip-masq", "mtu"];
+/// What kboot decides, whichever of them it sets now: the bridge, its subnets of both families and its
+/// rules. All of them are called the same in daemon.json.
+pub const OURS: [&str; 11] = [
+    "bridge",
+    "bip",
+    "bip6",
+    "iptables",
+    "ip-masq",
+    "ip-forward-no-drop",
+    "allow-direct-routing",
+    "ipv6",
+    "fixed-cidr-v6",
+    "ip6tables",
+    "mtu",
+];
 
 /// moby, cmd/dockerd: what `VarP` gives a letter, from 1.10 to 29.
 const SHORT: [(char, &str); 10] = [

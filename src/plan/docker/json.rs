@@ -30,13 +30,16 @@ pub fn merge(old: &str, settings: &[Setting]) -> Result<Merged, String> {
     let mut changes = Vec::new();
     let indent = indentation(old);
     entries.retain(|(key, raw)| {
-        let goes = key == "b" || OURS.contains(&key.as_str()) && settings.iter().all(|s| s.key != key);
+        let new = settings.iter().find(|s| s.key == key);
+        let goes = key == "b"
+            || OURS.contains(&key.as_str()) && new.is_none()
+            || new.is_some_and(|s| s.value.is_null());
         if goes {
             changes.push(format!("without {key} {raw}"));
         }
         !goes
     });
-    for setting in settings {
+    for setting in settings.iter().filter(|s| !s.value.is_null()) {
         let key = setting.key;
         let place = entries.iter().position(|(k, _)| k == key);
         let was = place.map(|at| value(&entries[at].1)).transpose()?;

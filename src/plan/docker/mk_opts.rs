@@ -126,7 +126,8 @@ fn check(name: &str, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether a shell takes it for the name of a variable.
+pub fn is_name(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         && !text.starts_with(|c: char| c.is_ascii_digit())
         && !text.is_empty()

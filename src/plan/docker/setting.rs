@@ -9,7 +9,7 @@ pub struct Setting {
     pub flag: &'static str,
     /// The key in daemon.json: a list's is the plural, `registry-mirrors`.
     pub key: &'static str,
-    /// A string, number or boolean; a list has one flag for each of its items; of an object
+    /// A string, number or boolean; null: there shall be none of that name; a list has one flag for each of its items; of an object
     /// (default-network-opts) each inner pair is `OUTER=KEY=VALUE`.
     pub value: Value,
 }
@@ -23,6 +23,7 @@ impl Setting {
     /// Its flags: `--mtu=1450`.
     pub fn flags(&self) -> Vec<String> {
         match &self.value {
+            Value::Null => Vec::new(),
             Value::Array(items) => items.iter().map(|i| format!("--{}={}", self.flag, text(i))).collect(),
             Value::Object(outer) => outer
                 .iter()

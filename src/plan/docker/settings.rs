@@ -1,6 +1,6 @@
 //! Which settings dockerd needs for a lease, version by version.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Setting;
 use crate::plan::subnet_env::Lease;
@@ -49,6 +49,11 @@ pub fn settings(wanted: &Wanted<'_>) -> Result<(Vec<Setting>, Vec<String>), Stri
             let value = json!({ "bridge": { "com.docker.network.driver.mtu": mtu.to_string() } });
             all.push(Setting { flag: "default-network-opt", key: "default-network-opts", value });
         }
+    }
+    // What a newer docker was given would keep this one from starting.
+    if wanted.version.is_some_and(|v| v < (24, 0, 0)) {
+        let (flag, key) = ("default-network-opt", "default-network-opts");
+        all.push(Setting { flag, key, value: Value::Null });
     }
     if !wanted.mirrors.is_empty() {
         all.push(Setting { flag: "registry-mirror", key: "registry-mirrors", value: json!(wanted.mirrors) });

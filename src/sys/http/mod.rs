@@ -32,6 +32,7 @@ const LONGEST_RETRY_AFTER: u64 = 600;
 const LARGEST_BODY: u64 = 10 << 20;
 
 /// A server, how it is trusted, and how kboot makes itself known to it.
+#[derive(Clone)]
 pub struct Client {
     agent: Agent,
     base: Url,
