@@ -14,6 +14,8 @@ mod docker_daemon;
 mod docker_flags;
 #[path = "cases/docker_restart.rs"]
 mod docker_restart;
+#[path = "cases/docker_units.rs"]
+mod docker_units;
 #[path = "cases/docker_version.rs"]
 mod docker_version;
 #[path = "cases/etcd_any_config.rs"]

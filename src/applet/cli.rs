@@ -138,6 +138,11 @@ impl Words {
         u8::try_from(self.given.iter().filter(|(o, _)| o == long).count()).unwrap_or(u8::MAX)
     }
 
+    /// Whether the command line itself gives it, not a variable.
+    pub fn is_typed(&self, long: &str) -> bool {
+        self.has(long) && self.source(long) == long
+    }
+
     /// Where an option's value came from: the option itself, or a variable.
     pub fn source<'w>(&'w self, long: &'w str) -> &'w str {
         self.from_env.iter().find(|(option, _)| option == long).map_or(long, |(_, name)| name)

@@ -5,9 +5,23 @@ use argh::{CommandInfoWithArgs, FlagInfoKind, Optionality};
 use super::cli::Words;
 use crate::error::{Error, Result};
 
+/// What a config is made of, in place of a file.
+const CONFIG_FIELDS: &[&str] = &[
+    "--network",
+    "--subnet-len",
+    "--subnet-min",
+    "--subnet-max",
+    "--ipv6-network",
+    "--ipv6-subnet-len",
+    "--ipv6-subnet-min",
+    "--ipv6-subnet-max",
+    "--backend",
+    "--backend-option",
+];
+
 /// Options that, given on the command line, keep the environment from giving others: what belongs
 /// together (a lease; a server and who we are there) or contradicts.
-const SILENCES: [(&str, &[&str]); 17] = [
+const SILENCES: [(&str, &[&str]); 19] = [
     ("--subnet", &["--env-file"]),
     ("--env-file", &["--subnet"]),
     ("--server", &["--kubeconfig"]),
@@ -19,22 +33,23 @@ const SILENCES: [(&str, &[&str]); 17] = [
     ("--bip", &["--bridge"]),
     ("--cacert", &["--insecure-skip-tls-verify"]),
     ("--insecure-skip-tls-verify", &["--cacert"]),
-    (
-        "--file",
-        &["--network", "--subnet-len", "--subnet-min", "--subnet-max", "--backend", "--backend-option"],
-    ),
+    ("--file", CONFIG_FIELDS),
+    ("--show", CONFIG_FIELDS),
+    ("--reserve", &["--show"]),
     ("--network", &["--file"]),
     ("--get", &["--format"]),
     ("--format", &["--get"]),
-    ("--show", &["--file", "--network", "--replace"]),
+    ("--show", &["--file", "--reserve", "--replace"]),
     ("--cert", &["--key"]),
 ];
 
 /// Options that mean something else in other applets (a Node's name, a TLS key, other formats): from
 /// the environment, only the applet's own variable counts for them.
-pub const OWN_VARIABLE_ONLY: [(&str, &str); 6] = [
+pub const OWN_VARIABLE_ONLY: [(&str, &str); 8] = [
     ("bridge", "--name"),
     ("docker-flags", "--key"),
+    ("docker-flags", "--output"),
+    ("docker-flags", "--restart"),
     ("mk-docker-opts.sh", "--key"),
     ("mk-docker-opts.sh", "--output"),
     ("docker-flags", "--format"),

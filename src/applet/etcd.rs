@@ -21,8 +21,9 @@ pub fn cluster(
 }
 
 /// A key of flannel's: `config`, `subnets`.
-pub fn key(options: &EtcdOptions, name: &str) -> String {
-    network::key(options.prefix.as_deref().unwrap_or("/coreos.com/network"), name)
+pub fn key(options: &EtcdOptions, name: &str) -> Result<String> {
+    let prefix = options.prefix.as_deref().unwrap_or("/coreos.com/network");
+    network::key(prefix, name).map_err(|why| Error::usage(format!("--prefix {prefix}: {why}")))
 }
 
 fn endpoints(name: &str, given: &[String]) -> Result<Vec<Url>> {
@@ -33,9 +34,15 @@ fn endpoints(name: &str, given: &[String]) -> Result<Vec<Url>> {
         // flannel's own defaults, before and after etcd got its official port.
         (true, None) => ("default", "http://127.0.0.1:4001,http://127.0.0.1:2379".to_owned()),
     };
-    text.split(',')
-        .map(|t| t.trim().parse().map_err(|why| Error::usage(format!("{name} {t}: {why}"))))
-        .collect()
+    let one = |text: &str| -> Result<Url> {
+        let url: Url = text.parse().map_err(|why| Error::usage(format!("{name} {text}: {why}")))?;
+        // Under a path of the v2 API, requests of the v3 API would be writes.
+        match url.path() {
+            "" | "/" => Ok(url),
+            path => Err(Error::usage(format!("{name} {text}: leave {path} away"))),
+        }
+    };
+    text.split(',').map(|t| one(t.trim())).collect()
 }
 
 fn user(options: &EtcdOptions) -> Result<Option<(String, String)>> {

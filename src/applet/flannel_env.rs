@@ -26,7 +26,7 @@ pub const APPLET: Applet = Applet {
     name: "flannel-env",
     summary: "wait for flannel's lease; print it or run a command with it",
     examples: &[
-        "eval \"$(flannel-env)\"",
+        "lease=$(flannel-env) && eval \"$lease\"",
         "flannel-env --get FLANNEL_SUBNET_IP",
         "flannel-env --timeout 90s -- dockerd",
     ],
@@ -46,7 +46,9 @@ enum Format {
 
 applet_args! {
     /// waits for the file in which flanneld writes this host's lease, reads it without a shell, and
-    /// prints it; with a command, becomes that command with the variables set.
+    /// prints it; with a command, becomes that command with the variables set. Besides flannel's own
+    /// there are FLANNEL_SUBNET_IP, _NETWORK, _LEN, _GATEWAY, _FIRST and _LAST (the first and last
+    /// address of a pod), and the same of FLANNEL_IPV6_SUBNET.
     struct Args [etcd tls] {
         /// flannel's file (default: /run/flannel/subnet.env)
         #[argh(option, arg_name = "path")]
@@ -77,7 +79,7 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     check(&args, command)?;
     let deadline = Deadline::start(common.timeout);
     let path = args.env_file.as_deref().unwrap_or(Path::new(SUBNET_ENV));
-    let etcd = EtcdLeases::of(&args, deadline)?;
+    let etcd = EtcdLeases::of(&args, words, deadline)?;
     let doubt = |lease: &Lease| etcd.as_ref().map_or(Ok(None), |etcd| etcd.doubt(lease));
     let variables = from_file(path, args.allow_stale, &deadline, doubt)?.variables();
     let object: Map<String, Value> = variables.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
@@ -112,48 +114,45 @@ struct EtcdLeases {
 }
 
 impl EtcdLeases {
-    fn of(args: &Args, deadline: Deadline) -> Result<Option<Self>> {
-        let options = args.etcd_options();
+    fn of(args: &Args, words: &Words, deadline: Deadline) -> Result<Option<Self>> {
         if args.lease_of.is_empty() {
-            let alone = [
-                ("--public-ip", args.public_ip.is_some()),
-                ("--prefix", options.prefix.is_some()),
-                ("--user", options.user.is_some()),
-                ("--cacert", args.cacert.is_some()),
-            ];
-            return match alone.iter().find(|(_, given)| *given) {
-                Some((name, _)) => Err(Error::usage(format!("{name} goes with --lease-of"))),
+            let fellows =
+                ["--public-ip", "--prefix", "--user", "--password-file", "--cacert", "--cert", "--key"];
+            // In the environment they may be meant for another applet.
+            return match fellows.iter().find(|name| words.is_typed(name)) {
+                Some(name) => Err(Error::usage(format!("{name} goes with --lease-of"))),
                 None => Ok(None),
             };
         }
+        let options = args.etcd_options();
+        let key = etcd::key(&options, "subnets")?;
         let tls = tls::read(&args.tls_files(), false)?;
         let cluster = etcd::cluster("--lease-of", &args.lease_of, &options, &tls, deadline)?;
-        Ok(Some(Self { cluster, key: etcd::key(&options, "subnets"), public_ip: args.public_ip }))
+        Ok(Some(Self { cluster, key, public_ip: args.public_ip }))
     }
 
-    /// Why the lease is not this host's; `None`: it is, by one of the APIs.
+    /// Why the lease is not this host's; `None`: it is. Where both APIs have an entry, v3's counts: a
+    /// flannel that reads v2 wrote nothing there, and what it left in v2 may be years old.
     fn doubt(&self, lease: &Lease) -> Result<Option<String>> {
-        let Some(subnet) = lease.subnet else {
-            return Ok(Some("has no IPv4 subnet: flanneld keeps no lease in etcd without".into()));
-        };
+        let no_ipv4 = || Error::failed("--lease-of: flanneld keeps no lease in etcd without an IPv4 subnet");
+        let subnet = lease.subnet.ok_or_else(no_ipv4)?;
         let key = format!("{}/{}", self.key, host_lease::key_name(&subnet, lease.subnet6.as_ref()));
-        let mut others = Vec::new();
+        let mut held = None;
         for api in served(&self.cluster, true, true)? {
-            let held = api.read(&key)?.and_then(|s| host_lease::parse(&key, &s.value));
-            others.extend(held.map(|l| l.public_ip));
+            held = api.read(&key)?.and_then(|s| host_lease::parse(&key, &s.value)).or(held);
         }
         let own = match self.public_ip {
             Some(ip) => vec![ip],
             None => Links::open()?.ranges()?.iter().filter(|r| r.is_address).map(|r| r.cidr.addr()).collect(),
         };
-        let is_own = |ip: &String| ip.parse::<IpAddr>().is_ok_and(|ip| own.contains(&ip));
         let subnet = subnet.network();
-        Ok(match others.first() {
-            _ if others.iter().any(is_own) => None,
-            Some(ip) => {
-                Some(format!("{subnet} is leased to {ip} now, which is not this host (--public-ip?)"))
-            }
-            None => Some(format!("etcd holds no lease of {subnet} now")),
+        Ok(match held {
+            Some(held) if held.public_ip.is_some_and(|ip| own.contains(&ip)) => None,
+            Some(held) => Some(format!(
+                "{subnet} is leased to {} now, which is not this host (--public-ip?)",
+                held.holder()
+            )),
+            None => Some(format!("etcd holds no lease of {subnet} now ({key})")),
         })
     }
 }

@@ -23,7 +23,15 @@ pub fn now(options: &LeaseOptions) -> Result<Option<Lease>> {
     }
     match look(path(options), options.allow_stale)? {
         Seen::Ready(lease) => Ok(Some(lease)),
-        Seen::NotYet(_) => Ok(None),
+        Seen::NotYet(_) | Seen::Elsewhere(_) => Ok(None),
+    }
+}
+
+/// What flanneld left of this boot where it writes unless told otherwise, whole or not at all.
+pub fn at_default() -> Option<Lease> {
+    match look(Path::new(SUBNET_ENV), false) {
+        Ok(Seen::Ready(lease)) => Some(lease),
+        _ => None,
     }
 }
 
@@ -92,13 +100,18 @@ pub fn from_file(
 ) -> Result<Lease> {
     let lease = wait::file(path, deadline, |path| match look(path, allow_stale)? {
         Seen::Ready(lease) => Ok(match doubt(&lease)? {
-            Some(why) => Seen::NotYet(why),
+            Some(why) => Seen::Elsewhere(why),
             None => Seen::Ready(lease),
         }),
-        Seen::NotYet(why) => Ok(Seen::NotYet(why)),
+        Seen::NotYet(why) | Seen::Elsewhere(why) => Ok(Seen::NotYet(why)),
     })?;
     log::debug!("lease {} from {}", shown(&lease), path.display());
     Ok(lease)
+}
+
+/// Whether a file lies in /etc, wherever its name leads.
+fn is_operators(path: &Path) -> bool {
+    path.canonicalize().is_ok_and(|p| p.starts_with("/etc"))
 }
 
 fn look(path: &Path, allow_stale: bool) -> Result<Seen<Lease>> {
@@ -109,9 +122,7 @@ fn look(path: &Path, allow_stale: bool) -> Result<Seen<Lease>> {
     let text = text.ok_or_else(|| Error::failed(format!("{}: is not text", path.display())))?;
     match subnet_env::parse(&text) {
         // What lies in /etc is an administrator's own, and meant to last.
-        Ok(Read::Whole(_))
-            if !allow_stale && !path.starts_with("/etc") && file::is_from_earlier_boot(path) =>
-        {
+        Ok(Read::Whole(_)) if !allow_stale && !is_operators(path) && file::is_from_earlier_boot(path) => {
             Ok(Seen::NotYet("is from an earlier boot (--allow-stale takes it)".into()))
         }
         Ok(Read::Whole(lease)) => Ok(Seen::Ready(lease)),

@@ -12,7 +12,7 @@ use super::{Applet, info_of};
 use crate::error::{Error, Result};
 use crate::plan::docker::mk_opts::{Ask, Generation, Inputs, compose, is_name};
 use crate::plan::shell;
-use crate::plan::subnet_env::Lease;
+use crate::plan::subnet_env::{KEYS, Lease};
 use crate::sys::file;
 use crate::sys::link::Links;
 use crate::sys::wait::Deadline;
@@ -80,6 +80,9 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     if !is_name(key) {
         return Err(Error::usage(format!("--key {key}: is no name of a variable")));
     }
+    if args.output.is_some() && args.output == args.env_file {
+        return Err(Error::usage("--output and --env-file are one file: the lease would be lost"));
+    }
     // The script waits for nothing.
     let timeout = if words.count("--timeout") > 0 { args.common().timeout } else { Timeout::Once };
     let input = args.env_file.clone().unwrap_or_else(|| SUBNET_ENV.into());
@@ -127,12 +130,15 @@ fn from_lease(lease: &Lease, path: &Path) -> Result<Inputs> {
 fn from_text(path: &Path) -> Result<Inputs> {
     let bytes = file::read_if_there(path)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    let assigned = |line: &str| -> Option<(String, String)> {
+    let mut file: Vec<(String, String)> = Vec::new();
+    for (at, line) in text.split('\n').enumerate() {
         let line = line.trim_start();
-        let (name, value) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
-        Some((name.to_owned(), shell::word(value).ok()?.0))
-    };
-    let file: Vec<(String, String)> = text.split('\n').filter_map(assigned).collect();
+        let pair = line.strip_prefix("export ").unwrap_or(line).split_once('=');
+        let Some((name, value)) = pair.filter(|(n, _)| KEYS.contains(n)) else { continue };
+        let place = format!("{}: line {}: {name}", path.display(), at + 1);
+        let (value, _) = shell::word(value).map_err(|why| Error::failed(format!("{place}: {why}")))?;
+        file.push((name.to_owned(), value));
+    }
     let value = |name: &str| {
         let own = file.iter().rev().find(|(n, _)| n == name);
         own.map(|(_, v)| v.clone()).or_else(|| std::env::var(name).ok())
@@ -174,7 +180,9 @@ impl Step for Write<'_> {
 
 fn write(args: &Args, text: String, report: &mut Report) -> Result<()> {
     let path = args.output.as_deref().unwrap_or(Path::new("/run/docker_opts.env"));
-    if path.as_os_str() == "-" {
+    let is_stdout =
+        ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|p| path.as_os_str() == *p);
+    if is_stdout {
         return report.data(&text);
     }
     if file::read_if_there(path)?.is_some_and(|old| old == text.as_bytes()) {

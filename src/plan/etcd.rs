@@ -7,8 +7,19 @@ use super::network::{NetworkConfig, shown};
 use super::shell::quote;
 use crate::types::Version;
 
-/// What one API holds: its name, and the value with the revision that guards its replacement.
-pub type Held = (&'static str, Option<(u64, Vec<u8>)>);
+/// A value that an API holds.
+#[derive(Clone, Debug)]
+pub struct HeldValue {
+    /// What guards its replacement.
+    pub revision: u64,
+    /// The bytes.
+    pub value: Vec<u8>,
+    /// Whether it goes away by itself.
+    pub ends: bool,
+}
+
+/// What one API holds, by its name.
+pub type Held = (&'static str, Option<HeldValue>);
 
 /// A write to one API.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,11 +36,18 @@ pub struct Write {
 
 impl fmt::Display for Write {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (key, value) = (quote(&self.key), quote(&shown(self.value.as_bytes())));
+        let redacted = shown(self.value.as_bytes());
+        let is_open = !redacted.contains("\"***\"") && !self.value.trim_end().contains('\n');
+        let (key, value) = (quote(&self.key), quote(if is_open { self.value.trim_end() } else { &redacted }));
         match (self.api, self.replaces) {
             ("v2", None) => write!(f, "ETCDCTL_API=2 etcdctl mk {key} {value}"),
-            ("v2", Some(_)) => write!(f, "ETCDCTL_API=2 etcdctl set {key} {value}"),
-            _ => write!(f, "ETCDCTL_API=3 etcdctl put {key} {value}"),
+            ("v2", Some(index)) => {
+                write!(f, "ETCDCTL_API=2 etcdctl set --swap-with-index {index} {key} {value}")
+            }
+            (_, None) => write!(f, "ETCDCTL_API=3 etcdctl put {key} {value} # if it is not there"),
+            (_, Some(revision)) => {
+                write!(f, "ETCDCTL_API=3 etcdctl put {key} {value} # if its mod revision is {revision}")
+            }
         }
     }
 }
@@ -37,12 +55,18 @@ impl fmt::Display for Write {
 /// Another config is held, and it was not said to be replaced.
 #[derive(Debug, PartialEq)]
 pub struct Conflict {
-    /// In one line.
-    pub text: String,
+    /// What is held, in one line.
+    text: String,
     /// Where.
     pub api: &'static str,
     /// Field by field; empty when what is held is no config.
     pub differences: Vec<Difference>,
+}
+
+/// All conflicts in one line, and what to do.
+pub fn told(conflicts: &[Conflict]) -> String {
+    let texts: Vec<&str> = conflicts.iter().map(|c| c.text.as_str()).collect();
+    format!("{}: --replace replaces it", texts.join("; "))
 }
 
 /// Whether a value means the config, however it is written.
@@ -50,28 +74,31 @@ pub fn is_held(config: &NetworkConfig, value: &[u8], version: Version) -> bool {
     value == config.text.as_bytes() || difference::find(config, value, version).is_ok_and(|d| d.is_empty())
 }
 
-/// The writes that make all APIs agree with the config.
+/// The writes that make all APIs agree with the config. One that is held but would end is written anew.
 pub fn plan(
     config: &NetworkConfig,
     key: &str,
     held: &[Held],
     replace: bool,
     version: Version,
-) -> Result<Vec<Write>, Conflict> {
-    let mut writes = Vec::new();
+) -> Result<Vec<Write>, Vec<Conflict>> {
+    let (mut writes, mut conflicts) = (Vec::new(), Vec::new());
     for (api, stored) in held {
+        let is_same = stored.as_ref().map(|s| is_held(config, &s.value, version));
         match stored {
-            Some((_, value)) if is_held(config, value, version) => {}
-            Some((_, value)) if !replace => return Err(conflict(config, key, api, value, version)),
+            Some(stored) if is_same == Some(true) && !stored.ends => {}
+            Some(stored) if is_same == Some(false) && !replace => {
+                conflicts.push(conflict(config, key, api, &stored.value, version));
+            }
             other => writes.push(Write {
                 api,
                 key: key.to_owned(),
                 value: config.text.clone(),
-                replaces: other.as_ref().map(|(revision, _)| *revision),
+                replaces: other.as_ref().map(|s| s.revision),
             }),
         }
     }
-    Ok(writes)
+    if conflicts.is_empty() { Ok(writes) } else { Err(conflicts) }
 }
 
 fn conflict(
@@ -88,7 +115,7 @@ fn conflict(
         }
         Err(why) => (format!("what flanneld would not take ({why}): {}", shown(value)), Vec::new()),
     };
-    Conflict { text: format!("{key} ({api}) holds {what}: --replace replaces it"), api, differences }
+    Conflict { text: format!("{key} ({api}) holds {what}"), api, differences }
 }
 
 #[cfg(test)]
@@ -96,14 +123,26 @@ mod tests {
     use super::*;
     use crate::plan::network::{NEWEST, parse};
 
+    fn held(revision: u64, value: &str, ends: bool) -> HeldValue {
+        HeldValue { revision, value: value.into(), ends }
+    }
+
     #[test]
     fn where_only_one_api_holds_a_config_the_other_comes_to_agree() {
         let config = parse(r#"{"Network":"10.3.0.0/16"}"#, NEWEST).unwrap();
         let plan = |held: &[Held], replace| plan(&config, "/k", held, replace, NEWEST);
-        let same = b"{ \"network\": \"10.3.0.0/16\" }".to_vec();
-        let writes = plan(&[("v2", Some((7, same))), ("v3", None)], false).unwrap();
+        let same = "{ \"network\": \"10.3.0.0/16\" }";
+        let writes = plan(&[("v2", Some(held(7, same, false))), ("v3", None)], false).unwrap();
         assert_eq!((writes.len(), writes[0].api, writes[0].replaces), (1, "v3", None));
-        assert_eq!(writes[0].to_string(), r#"ETCDCTL_API=3 etcdctl put /k '{"Network":"10.3.0.0/16"}'"#);
+        assert_eq!(
+            writes[0].to_string(),
+            r#"ETCDCTL_API=3 etcdctl put /k '{"Network":"10.3.0.0/16"}' # if it is not there"#
+        );
+        // One that would go away is kept for good.
+        let writes =
+            plan(&[("v2", Some(held(7, same, true))), ("v3", Some(held(8, same, false)))], false).unwrap();
+        assert_eq!((writes.len(), writes[0].replaces), (1, Some(7)));
+        assert!(writes[0].to_string().starts_with("ETCDCTL_API=2 etcdctl set --swap-with-index 7 /k "));
         for (value, says) in [
             (
                 "{}\n",
@@ -114,12 +153,25 @@ mod tests {
                 "/k (v3) holds another config: Backend.Type is alloc, wanted is udp: --replace replaces it",
             ),
         ] {
-            let held = [("v2", None), ("v3", Some((9, value.into())))];
+            let held = [("v2", None), ("v3", Some(held(9, value, false)))];
             let found = plan(&held, false).unwrap_err();
-            assert_eq!((found.text.as_str(), found.api), (says, "v3"));
+            assert_eq!((told(&found).as_str(), found[0].api), (says, "v3"));
             let writes = plan(&held, true).unwrap();
             assert_eq!((writes[0].replaces, writes[1].replaces), (None, Some(9)));
             assert!(writes[0].to_string().starts_with("ETCDCTL_API=2 etcdctl mk /k "));
         }
+        // Both are told where both differ.
+        let other = r#"{"Network":"10.4.0.0/16"}"#;
+        let found = plan(&[("v2", Some(held(1, other, false))), ("v3", Some(held(2, "{}", false)))], false)
+            .unwrap_err();
+        assert_eq!((found.len(), told(&found).matches(" holds ").count()), (2, 2));
+    }
+
+    #[test]
+    fn a_secret_is_no_part_of_a_plan() {
+        let psk = "s3cret".repeat(16);
+        let value = format!(r#"{{"Network":"10.3.0.0/16","Backend":{{"Type":"ipsec","PSK":"{psk}"}}}}"#);
+        let write = Write { api: "v3", key: "/k".into(), value, replaces: None };
+        assert!(!write.to_string().contains("s3cret") && write.to_string().contains(r#""PSK":"***""#));
     }
 }

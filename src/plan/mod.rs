@@ -10,5 +10,6 @@ pub mod nat;
 pub mod nearest;
 pub mod network;
 pub mod node;
+pub mod reservation;
 pub mod shell;
 pub mod subnet_env;

@@ -6,19 +6,24 @@ pub fn nearest<'n>(given: &str, names: impl Iterator<Item = &'n str>) -> Option<
     (best.0 <= 1 + given.len() / 5).then_some(best.1)
 }
 
-/// Levenshtein's distance in bytes.
+/// The number of bytes to put in, take out, exchange, or swap with their neighbour (Levenshtein's
+/// distance with Damerau's swaps).
 fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(ca != cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let is_swap = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                let swapped = if is_swap { rows[i - 2][j - 2] + 1 } else { usize::MAX };
+                changed.min(swapped).min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1)
+            };
         }
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -29,6 +34,7 @@ mod tests {
     fn near_enough_or_nothing() {
         let names = || ["--name", "--mtu", "--subnet", "--masquerade"].into_iter();
         assert_eq!(nearest("--nmae", names()), Some("--name"));
+        assert_eq!(nearest("upd", ["udp", "gce"].into_iter()), Some("udp"));
         assert_eq!(nearest("--masqerade", names()), Some("--masquerade"));
         assert_eq!(nearest("--frobnicate", names()), None);
         assert_eq!((distance("", "abc"), distance("kitten", "sitting")), (3, 3));

@@ -78,6 +78,18 @@ pub fn ask(program: &Path, args: &[&str], longest: Duration) -> Result<Output> {
     Ok(Output { status: status.code(), stdout })
 }
 
+/// Runs a program that may take long and must not be cut short (an init script between stop and start):
+/// nothing of it is read, and when the time is over it is left running. Its exit status.
+pub fn run(program: &Path, args: &[&str], longest: Duration) -> Result<Option<i32>> {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|e| Error::new(exit_of(&e), io_text(&e)))?;
+    match wait_until(&mut child, Instant::now() + longest) {
+        Some(status) => Ok(status.code()),
+        None => Err(Error::deadline(format!("not done within {} s, and left running", longest.as_secs()))),
+    }
+}
+
 /// What the child prints until it closes its stdout; `None` when the time is over before.
 fn read_until(child: &mut Child, end: Instant) -> Option<String> {
     let mut bytes = Vec::new();

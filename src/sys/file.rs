@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::libc::O_NONBLOCK;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -27,12 +27,18 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// The initial root file system of kernels (magic.h); nix does not name it.
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 
+/// A clock that was set shows no time before 1980.
+const CLOCK_NOT_SET: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// Whether a file was left by an earlier boot: last written before this one began, by more than the
 /// second that clocks may be off, and not on a file system that no reboot survives (its times are no
 /// guide where a boot begins in 1970 and the clock is set later).
 pub fn is_from_earlier_boot(path: &Path) -> bool {
     let survives = statfs(path).is_ok_and(|s| !matches!(s.filesystem_type(), TMPFS_MAGIC | RAMFS_MAGIC));
     let written = fs::metadata(path).and_then(|m| m.modified()).ok();
+    // Written before the clock was set, where it begins in 1970: of which boot, nobody can say.
+    let written =
+        written.filter(|w| w.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|d| d > CLOCK_NOT_SET));
     let is_older = written.zip(clock::boot_time()).is_some_and(|(w, b)| w + Duration::from_secs(1) < b);
     survives && is_older
 }

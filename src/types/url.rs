@@ -30,6 +30,11 @@ impl Url {
         self.scheme
     }
 
+    /// What stands after host and port; `""` when nothing does.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The host name or address without brackets, or the unix socket's path.
     pub fn host(&self) -> &str {
         &self.host

@@ -12,6 +12,7 @@ pub fn parse_version(text: &str) -> Result<Version, String> {
         .map(|p| p.parse().ok().filter(|_| p.bytes().all(|b| b.is_ascii_digit())))
         .collect();
     match parts.as_slice() {
+        [Some(major)] => Ok((*major, 0, 0)),
         [Some(major), Some(minor)] => Ok((*major, *minor, 0)),
         [Some(major), Some(minor), Some(patch), ..] => Ok((*major, *minor, *patch)),
         _ => Err("is no version such as 1.2.3".into()),
@@ -32,6 +33,7 @@ mod tests {
         for (text, want) in [
             ("0.5.5", (0, 5, 5)),
             ("v0.22", (0, 22, 0)),
+            ("28", (28, 0, 0)),
             ("20.10.24+dfsg1", (20, 10, 24)),
             ("28.0.0-rc.1", (28, 0, 0)),
             ("1.13.1-ce", (1, 13, 1)),
@@ -39,7 +41,7 @@ mod tests {
         ] {
             assert_eq!(parse_version(text), Ok(want), "{text}");
         }
-        for text in ["", "1", "v", "a.b", "1.x", "1..2", "+1.2"] {
+        for text in ["", "v", "a.b", "1.x", "1..2", "+1.2"] {
             assert!(parse_version(text).is_err(), "{text}");
         }
         assert_eq!(show_version((0, 5, 5)), "0.5.5");

@@ -15,11 +15,11 @@ fn it_needs_no_loader_and_no_library() {
     assert!(!dynamic.contains("NEEDED"), "{dynamic}");
 }
 
-/// DESIGN: 2 to 3 MB; all applets with TLS at most 2.8 MB on musl, x86-64.
+/// DESIGN: 2 to 3 MB; all applets with TLS at most 2.85 MB on musl, x86-64.
 #[test]
 fn it_is_small() {
     let size = fs::metadata(binary()).unwrap().len();
-    assert!((1_000_000..=2_800_000).contains(&size), "{size}");
+    assert!((1_000_000..=2_850_000).contains(&size), "{size}");
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn it_runs_where_nothing_else_is() {
     let dir = Scratch::new();
     fs::copy(binary(), dir.path("kboot")).unwrap();
     let done = finish(Command::new("chroot").args([&dir.path(""), "/kboot", "--list"]));
-    assert_eq!(done.ok().lines().count(), 6);
+    assert_eq!(done.ok().lines().count(), 7);
     let done = finish(Command::new("chroot").args([
         &dir.path(""),
         "/kboot",

@@ -237,16 +237,17 @@ fn what_dockerd_refuses_is_a_conflict() {
     let Some(host) = host_with_bridge() else { return };
     let write = "--format env --output /etc/default/docker";
     let both = "dockerd refuses both together";
-    let unit = "docker.service";
+    let file = "/etc/default/docker";
+    let unit = "/usr/lib/systemd/system/docker.service";
     // Debian's unit has -H fd://; whoever starts dockerd by hand gives it another.
     for (json, first, more, by_hand) in [
         (
             "{\"mtu\":1500,\"bip\":\"10.1.1.1/24\"}",
             format!(
-                "/etc/docker/daemon.json: \"mtu\" and {unit}: --mtu: {both}, even if equal: take one out"
+                "/etc/docker/daemon.json: \"mtu\" and {file}: --mtu: {both}, even if equal: take one out"
             ),
             format!(
-                " (and 1 more: {unit}: --bridge=cbr0 and /etc/docker/daemon.json: \"bip\": \"10.1.1.1/24\": {both}: take one out)"
+                " (and 1 more: {file}: --bridge=cbr0 and /etc/docker/daemon.json: \"bip\": \"10.1.1.1/24\": {both}: take one out)"
             ),
             "",
         ),

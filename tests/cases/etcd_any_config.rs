@@ -275,7 +275,7 @@ fn a_different_config_is_told_field_by_field() {
     .enumerate()
     {
         let done = differs(&etcd, &format!("/d{n}"), &held, &dir.file("wanted", &wanted), says);
-        assert_eq!(done.json()["found"]["difference"], json!({"api": "v3", "fields": fields}));
+        assert_eq!(done.json()["found"]["difference"], json!([{"api": "v3", "fields": fields}]));
         assert!(!done.stdout.contains(&psk("a")) && !done.stdout.contains(&psk("b")), "{done:?}");
     }
 }

@@ -67,7 +67,7 @@ fn another_config_is_a_conflict_until_replace() {
         "--endpoints",
         &etcd.url,
         "--prefix",
-        "own//net/",
+        "//own//./net/",
         "--network",
         "10.5.0.0/16",
         "--backend",
@@ -167,7 +167,7 @@ fn a_bad_config_is_2_and_etcd_is_untouched() {
         done.error(),
         (
             2,
-            "kboot etcd-config: --service-cidr 10.10.7.0/24: hosts would get subnets of it (10.10.1.0-10.10.255.0 by /24): move SubnetMin or SubnetMax"
+            "kboot etcd-config: --service-cidr 10.10.7.0/24: hosts would get subnets of it (10.10.1.0-10.10.255.0 by /24): another range for the services, or move SubnetMin or SubnetMax"
         )
     );
     assert_eq!((etcd.get2(KEY), etcd.get3(KEY)), (None, None));
@@ -383,7 +383,7 @@ fn a_secret_of_the_backend_is_nowhere_shown() {
     ]);
     assert_eq!(
         done.error(),
-        (2, "kboot etcd-config: --backend-option PSK: a secret would show in ps: give it with --file")
+        (2, "kboot etcd-config: --backend-option PSK: a secret is no option's: give it with --file")
     );
 }
 
@@ -442,4 +442,22 @@ fn stdin_is_read_until_the_deadline() {
     let done = crate::support::collect(child);
     drop(held_open);
     assert_eq!(done.error(), (75, "kboot etcd-config: stdin: not at its end within 300ms"));
+}
+
+/// A config that would go away by itself is no config: flannel would have none a minute later.
+#[test]
+fn a_config_that_ends_is_kept_for_good() {
+    let Some(etcd) = Etcd::start(&["--enable-v2"]) else { return };
+    let text = r#"{"Network":"10.6.0.0/16","Backend":{"Type":"udp"}}"#;
+    etcd.ctl(2, &["set", "--ttl", "600", KEY, text]).unwrap();
+    let granted = etcd.ctl(3, &["lease", "grant", "600"]).unwrap();
+    let lease = format!("--lease={}", granted.split(' ').nth(1).unwrap());
+    etcd.ctl(3, &["put", &lease, KEY, text]).unwrap();
+    let args = ["etcd-config", "--endpoints", &etcd.url, "--network", "10.6.0.0/16", "--backend", "udp"];
+    assert!(run(&args).stderr.ends_with("(2 changed, 0 already so)\n"));
+    assert!(run(&args).stderr.ends_with("(0 changed, 2 already so)\n"));
+    let v3 = etcd.ctl(3, &["get", "-w", "json", KEY]).unwrap();
+    assert!(!v3.contains("\"lease\""), "{v3}");
+    let v2 = etcd.ctl(2, &["-o", "extended", "get", KEY]).unwrap();
+    assert!(v2.contains("TTL: 0"), "{v2}");
 }

@@ -76,6 +76,8 @@ fn in_json(etcd: &Etcd) {
     let shown = run(&["etcd-config", "--endpoints", &etcd.url, "--show", "--json"]).json();
     assert_eq!((&shown["exit"], shown["warnings"].as_array().unwrap().len()), (&json!(0), 2));
     let mut v3 = shown["found"]["v3"].clone();
+    let effective = v3.as_object_mut().unwrap().remove("effective").unwrap();
+    assert_eq!((&effective["SubnetMin"], &effective["Backend.VNI"]), (&json!("10.5.1.0"), &json!(1)));
     let left = v3["leases"][0]["ttl"].take();
     assert!((86_300..=86_400).contains(&left.as_u64().unwrap()), "{left}");
     assert_eq!(

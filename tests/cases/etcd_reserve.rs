@@ -117,7 +117,7 @@ fn a_subnet_that_flannel_would_not_lease_is_2() {
     let Some(etcd) = etcd_with(CONFIG) else { return };
     let before = everything(&etcd);
     for subnet in ["10.8.5.0/24", "10.6.0.0/24", "10.6.5.0/25", "10.6.4.0/23"] {
-        let says = format!("--reserve {subnet}: is none of the subnets 10.6.1.0-10.6.255.0 by /24");
+        let says = format!("--reserve {subnet}: is none of the subnets 10.6.1.0-10.6.255.0 by /24 (v2)");
         let done = reserve(&etcd, &[&format!("{subnet}=192.0.2.7")]);
         assert_eq!(done.error(), (2, format!("kboot etcd-config: {says}").as_str()));
     }

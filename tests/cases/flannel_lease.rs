@@ -75,7 +75,10 @@ fn a_lease_is_this_hosts_when_etcd_says_so() {
         let done = get(more);
         (done.code, done.stderr.trim_end().to_owned())
     };
-    assert_eq!(found(&[]), refused("etcd holds no lease of 10.44.7.0/24 now"));
+    assert_eq!(
+        found(&[]),
+        refused("etcd holds no lease of 10.44.7.0/24 now (/coreos.com/network/subnets/10.44.7.0-24)")
+    );
     let key = "/coreos.com/network/subnets/10.44.7.0-24";
     etcd.ctl(3, &["put", key, r#"{"PublicIP":"192.0.2.9","BackendType":"vxlan"}"#]).unwrap();
     assert_eq!(
@@ -84,12 +87,44 @@ fn a_lease_is_this_hosts_when_etcd_says_so() {
     );
     // A flannel before 0.18 has it in v2.
     etcd.ctl(2, &["set", key, r#"{"PublicIP":"192.0.2.7","BackendType":"udp"}"#]).unwrap();
+    assert_eq!(get(&[]).code, 75, "what flannel before 0.18 left in v2 may be old");
+    etcd.ctl(3, &["del", key]).unwrap();
     assert_eq!(get(&[]).ok(), "10.44.7.1/24\n");
     etcd.ctl(2, &["rm", key]).unwrap();
     etcd.ctl(3, &["put", "/own/subnets/10.44.7.0-24", r#"{"PublicIP":"192.0.2.7"}"#]).unwrap();
-    assert_eq!(get(&["--prefix", "own"]).ok(), "10.44.7.1/24\n");
+    assert_eq!(get(&["--prefix", "/own"]).ok(), "10.44.7.1/24\n");
     let alone = run(&["flannel-env", "--env-file", &path, "--public-ip", "192.0.2.7"]);
     assert_eq!(alone.error(), (2, "kboot flannel-env: --public-ip goes with --lease-of"));
+}
+
+/// What changes in etcd shows in no file: it is asked again soon.
+#[test]
+fn a_lease_that_comes_to_etcd_later_is_seen() {
+    let Some(etcd) = Etcd::start(&[]) else { return };
+    let dir = Scratch::new();
+    let path = dir.file("subnet.env", LEASE);
+    let args = ["flannel-env", "--env-file", &path, "--get", "FLANNEL_SUBNET", "--lease-of", &etcd.url];
+    let log = dir.path("log");
+    let mut command = kboot(&[&args[..], &["--public-ip", "192.0.2.7", "--timeout", "25s"]].concat());
+    let child = command.stdout(Stdio::piped()).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    until("it waits", || fs::read_to_string(&log).unwrap().contains("etcd holds no lease"));
+    etcd.ctl(3, &["put", "/coreos.com/network/subnets/10.44.7.0-24", r#"{"PublicIP":"192.0.2.7"}"#]).unwrap();
+    assert_eq!(collect(child).ok(), "10.44.7.1/24\n");
+}
+
+/// Variables may be meant for another applet; a URL's path would turn a question into a write.
+#[test]
+fn what_is_not_meant_for_it_does_no_harm() {
+    let dir = Scratch::new();
+    let path = dir.file("subnet.env", LEASE);
+    let mut command = kboot(&["flannel-env", "--env-file", &path, "--get", "FLANNEL_MTU"]);
+    let done = finish(command.env("KBOOT_PREFIX", "/x").env("KBOOT_CACERT", "/none").env("KBOOT_USER", "u"));
+    assert_eq!(done.ok(), "1450\n");
+    let done = run(&["flannel-env", "--lease-of", "http://127.0.0.1:1/v2/keys"]);
+    assert_eq!(
+        done.error(),
+        (2, "kboot flannel-env: --lease-of http://127.0.0.1:1/v2/keys: leave /v2/keys away")
+    );
 }
 
 /// Without --public-ip, every address of the host is its own.

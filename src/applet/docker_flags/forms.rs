@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use argh::FromArgValue;
 
+use super::host::{self, Unit};
 use super::restart::{self, How};
-use super::{Args, host, key};
+use super::{Args, key};
 use crate::applet::report::{Report, Step};
 use crate::error::{Error, Result};
 use crate::plan::docker::{self, Setting, json, unit};
+use crate::sys::file;
 use crate::sys::wait::Deadline;
-use crate::sys::{file, lock};
 
 /// How the settings are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,14 +71,17 @@ pub struct Outcome {
     pub edits: Vec<Edit>,
     /// The flags, where they are nobody's but the caller's.
     pub flags: Vec<String>,
-    /// Flags of an administrator's that made room: where, and which.
+    /// The files of the systemd form as they would lie where systemd reads them, if they do not.
+    pub as_if: Option<Vec<Edit>>,
+    /// Settings of an administrator's that made room.
     dropped: Vec<String>,
 }
 
 /// Composes the form that was asked for.
 pub fn compose(args: &Args, settings: &[Setting]) -> Result<Outcome> {
     let flags: Vec<String> = settings.iter().flat_map(Setting::flags).collect();
-    let mut outcome = Outcome { printed: String::new(), edits: Vec::new(), flags, dropped: Vec::new() };
+    let mut outcome =
+        Outcome { printed: String::new(), edits: Vec::new(), flags, as_if: None, dropped: Vec::new() };
     let old = args.output.as_deref().map(old_text).transpose()?.flatten();
     let text = old.as_deref().unwrap_or_default();
     let shown = args.output.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
@@ -95,6 +99,8 @@ pub fn compose(args: &Args, settings: &[Setting]) -> Result<Outcome> {
         }
         Format::DaemonJson => {
             let merged = json::merge(text, settings).map_err(conflict)?;
+            let gone = merged.changes.iter().filter_map(|c| c.strip_prefix("without "));
+            outcome.dropped = gone.map(str::to_owned).collect();
             (merged.text, merged.changes.join(", "))
         }
         Format::Systemd => return drop_in(args, settings, old, outcome),
@@ -110,29 +116,41 @@ pub fn compose(args: &Args, settings: &[Setting]) -> Result<Outcome> {
 fn drop_in(args: &Args, settings: &[Setting], old: Option<String>, mut outcome: Outcome) -> Result<Outcome> {
     let own = args.output.clone().unwrap_or_else(|| host::OWN_DROP_IN.into());
     let env_path = own.with_extension("env");
-    let own_files = [own.clone(), env_path.clone()];
-    let (service, variables) = host::service(&own_files, &[])?.ok_or_else(|| {
-        Error::failed(format!(
-            "docker.service: is in none of {}: install docker first",
-            host::UNIT_DIRS.join(" ")
-        ))
+    let unit = Unit::read(&[own.clone(), env_path.clone()], &[])?.ok_or_else(|| {
+        let dirs = host::UNIT_DIRS.join(" ");
+        Error::failed(format!("docker.service: is in none of {dirs}: install docker first"))
     })?;
-    let made = unit::drop_in(&service, &variables, settings, &env_path.display().to_string());
-    let made = made.map_err(Error::conflict)?;
-    let body = |text: &str| text.lines().filter(|l| !l.starts_with('#')).collect::<Vec<_>>().join("; ");
+    let line = unit.service.exec_start.as_deref().unwrap_or_default();
+    if !line.is_empty() && !unit.starts_dockerd() {
+        return Err(Error::conflict(format!(
+            "{}: ExecStart={line}: does not start dockerd itself",
+            unit.starter
+        )));
+    }
+    let env_name = env_path.display().to_string().replace('%', "%%");
+    let made = unit::drop_in(&unit.service, &unit.variables, settings, &env_name).map_err(Error::conflict)?;
+    let words: Vec<String> = unit.flags()?.into_iter().flat_map(|(_, words)| words).collect();
+    outcome.dropped = docker::dropped(&words, settings).map_err(Error::conflict)?;
     outcome.printed.clone_from(&made.text);
+    let body = |text: &str| text.lines().filter(|l| !l.starts_with('#')).collect::<Vec<_>>().join("; ");
+    let edit = |path: PathBuf, text: &str, old| Edit { line: body(text), path, text: text.to_owned(), old };
+    let is_seen =
+        host::UNIT_DIRS.iter().any(|d| own.parent() == Some(&Path::new(d).join("docker.service.d")));
+    if args.output.is_none() || !is_seen {
+        let place = Path::new(host::OWN_DROP_IN);
+        let there = made.text.replace(&env_name, &place.with_extension("env").display().to_string());
+        let env = made.env_file.iter().map(|text| edit(place.with_extension("env"), text, None));
+        outcome.as_if = Some(env.chain([edit(place.to_owned(), &there, None)]).collect());
+    }
     if args.output.is_none() {
-        if let Some(env) = &made.env_file {
-            outcome.printed = format!("{}\n# {}\n{env}", made.text, env_path.display());
-        }
+        outcome.printed +=
+            &made.env_file.map_or_else(String::new, |e| format!("\n# {}\n{e}", env_path.display()));
         return Ok(outcome);
     }
     // The variables come first: the drop-in names their file.
-    if let Some(text) = made.env_file {
-        let line = body(&text);
-        outcome.edits.push(Edit { old: old_text(&env_path)?, path: env_path, text, line });
-    }
-    outcome.edits.push(Edit { line: body(&made.text), path: own, text: made.text, old });
+    let old_env = old_text(&env_path)?;
+    outcome.edits.extend(made.env_file.iter().map(|text| edit(env_path.clone(), text, old_env.clone())));
+    outcome.edits.push(edit(own, &made.text, old));
     Ok(outcome)
 }
 
@@ -143,10 +161,15 @@ fn old_text(path: &Path) -> Result<Option<String>> {
 }
 
 /// Writes what differs; then, if something did, restarts docker.
-pub fn store(outcome: Outcome, how: Option<How>, deadline: &Deadline, report: &mut Report) -> Result<()> {
-    let _lock = if report.dry_run { None } else { Some(lock::acquire(deadline)?) };
-    for flag in &outcome.dropped {
-        report.warn(format!("{flag} makes room for {}", outcome.flags.join(" ")));
+pub fn store(
+    outcome: Outcome,
+    how: Option<How>,
+    socket: Option<&str>,
+    deadline: &Deadline,
+    report: &mut Report,
+) -> Result<()> {
+    for setting in &outcome.dropped {
+        report.warn(format!("{setting} makes room for {}", outcome.flags.join(" ")));
     }
     let (same, changed): (Vec<Edit>, Vec<Edit>) =
         outcome.edits.into_iter().partition(|e| e.old.as_deref() == Some(e.text.as_str()));
@@ -162,7 +185,7 @@ pub fn store(outcome: Outcome, how: Option<How>, deadline: &Deadline, report: &m
         file::write_atomic(&edit.path, edit.text.as_bytes(), 0o644)
     })?;
     match how {
-        Some(how) if has_changed || restart::is_due() => restart::run(how, deadline, report),
+        Some(how) if has_changed || restart::is_due() => restart::run(how, socket, deadline, report),
         _ => Ok(()),
     }
 }

@@ -1,19 +1,14 @@
-//! What on this host dockerd takes settings from: its unit, the files of variables, daemon.json.
+//! docker.service as systemd would start it: its unit, its drop-ins, the files of variables they name.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
-
-use super::Args;
-use super::forms::{Edit, Format, Outcome};
-use crate::applet::report::Report;
+use super::forms::Edit;
 use crate::error::{Error, Result};
-use crate::plan::docker::conflicts::{self, Sources};
 use crate::plan::docker::unit::{self, File, Service};
-use crate::plan::docker::words;
+use crate::plan::docker::{odd_assignment, words};
 use crate::sys::file;
-use crate::types::Version;
 
 /// Where units are, the first winning (systemd.unit(5)).
 pub const UNIT_DIRS: [&str; 5] = [
@@ -23,130 +18,150 @@ pub const UNIT_DIRS: [&str; 5] = [
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 ];
-/// Where kboot's drop-in goes, unless told.
-pub const OWN_DROP_IN: &str = "/etc/systemd/system/docker.service.d/90-kboot.conf";
-/// dockerd's own default.
-const DAEMON_JSON: &str = "/etc/docker/daemon.json";
-/// What Debian's and Ubuntu's sysvinit and upstart scripts read.
-const DEFAULT_FILE: &str = "/etc/default/docker";
+/// Where kboot's drop-in goes, unless told: after `override.conf`, which `systemctl edit` makes.
+pub const OWN_DROP_IN: &str = "/etc/systemd/system/docker.service.d/zz-kboot.conf";
 
-type Variables = Vec<(String, String)>;
+/// docker.service with all that belongs to it.
+pub struct Unit {
+    /// What it says.
+    pub service: Service,
+    /// Its variables, the later overruling the earlier.
+    pub variables: Vec<(String, String)>,
+    /// Which file each variable comes from.
+    origins: Vec<(String, String)>,
+    /// The file whose `ExecStart=` counts.
+    pub starter: String,
+}
 
-/// docker.service with its drop-ins but for the files left out; `edits` stand for what is there now.
-/// `None`: there is no such unit.
-pub fn service(leave_out: &[PathBuf], edits: &[Edit]) -> Result<Option<(Service, Variables)>> {
-    let read = |path: &Path| -> Result<Option<String>> {
-        match edits.iter().find(|e| e.path == path) {
+/// What is read; `edits` stand for what is there now.
+struct Reader<'e> {
+    leave_out: &'e [PathBuf],
+    edits: &'e [Edit],
+}
+
+impl Unit {
+    /// Reads it, without the files to be left out. `None`: there is no such unit.
+    pub fn read(leave_out: &[PathBuf], edits: &[Edit]) -> Result<Option<Self>> {
+        let reader = Reader { leave_out, edits };
+        let unit = UNIT_DIRS.iter().map(|d| Path::new(d).join("docker.service"));
+        let Some(unit) = unit.into_iter().find(|p| p.symlink_metadata().is_ok()) else { return Ok(None) };
+        if is_masked(&unit) {
+            return Err(Error::conflict("docker.service is masked: systemctl unmask docker"));
+        }
+        let mut files = Vec::new();
+        for path in std::iter::once(unit).chain(reader.drop_ins()) {
+            let text = reader.text(&path)?.unwrap_or_default();
+            files.push(File { path: path.display().to_string(), text });
+        }
+        let service = unit::read(&files).map_err(Error::conflict)?;
+        let sets =
+            |f: &&File| words::lines(&f.text).iter().any(|l| l.starts_with("ExecStart=") && l.len() > 10);
+        let starter = files.iter().rev().find(sets).map_or("docker.service", |f| &f.path).to_owned();
+        let mut found = Self { service, variables: Vec::new(), origins: Vec::new(), starter };
+        found.read_variables(&reader)?;
+        Ok(Some(found))
+    }
+
+    fn read_variables(&mut self, reader: &Reader<'_>) -> Result<()> {
+        for (name, _) in &self.service.environment {
+            self.origins.push((name.clone(), "docker.service: Environment=".into()));
+        }
+        let line = self.service.exec_start.clone().unwrap_or_default();
+        let pieces = words::pieces(&line, &[]).unwrap_or_default();
+        let used: Vec<&String> = pieces.iter().filter_map(|p| p.variable.as_ref()).collect();
+        let mut texts = Vec::new();
+        for name in &self.service.environment_files {
+            let path = resolved(name)?;
+            if reader.leave_out.contains(&path) {
+                continue;
+            }
+            let Some(text) = reader.text(&path)? else { continue };
+            if let Some(at) = used.iter().find_map(|name| odd_assignment(&text, name)) {
+                return Err(Error::conflict(format!(
+                    "{}: line {at}: write the value on one line, in one pair of quotes",
+                    path.display()
+                )));
+            }
+            let origin = path.display().to_string();
+            self.origins.extend(words::env_file(&text).into_iter().map(|(n, _)| (n, origin.clone())));
+            texts.push(text);
+        }
+        self.variables = unit::variables(&self.service, texts.iter().map(String::as_str));
+        Ok(())
+    }
+
+    /// Whether it starts dockerd itself, not something that would.
+    pub fn starts_dockerd(&self) -> bool {
+        let line = self.service.exec_start.as_deref().unwrap_or_default();
+        let argv = words::words(line, &self.variables).unwrap_or_default();
+        let program = argv.first().and_then(|p| p.rsplit('/').next()).unwrap_or_default();
+        program.starts_with("dockerd") || program == "docker"
+    }
+
+    /// dockerd's command line, each word with the file that it stands in.
+    pub fn flags(&self) -> Result<Vec<(String, Vec<String>)>> {
+        let line = self.service.exec_start.as_deref().unwrap_or_default();
+        let pieces = words::pieces(line, &self.variables)
+            .map_err(|why| Error::conflict(format!("{}: ExecStart={line}: {why}", self.starter)))?;
+        let mut places: Vec<(String, Vec<String>)> = Vec::new();
+        for piece in pieces {
+            let place = piece.variable.as_ref().map_or(&self.starter, |name| self.origin(name));
+            let words = piece.words.iter().map(|w| w.text.clone());
+            match places.last_mut() {
+                Some((last, all)) if last == place => all.extend(words),
+                _ => places.push((place.clone(), words.collect())),
+            }
+        }
+        Ok(places)
+    }
+
+    /// The file that a variable comes from.
+    pub fn origin(&self, name: &str) -> &String {
+        self.origins.iter().rev().find(|(n, _)| n == name).map_or(&self.starter, |(_, file)| file)
+    }
+}
+
+impl Reader<'_> {
+    fn text(&self, path: &Path) -> Result<Option<String>> {
+        match self.edits.iter().find(|e| e.path == path) {
             Some(edit) => Ok(Some(edit.text.clone())),
             None => text(path),
         }
-    };
-    let unit = UNIT_DIRS.iter().map(|d| Path::new(d).join("docker.service")).find(|p| p.exists());
-    let Some(unit) = unit else { return Ok(None) };
-    let mut files = Vec::new();
-    for path in std::iter::once(unit).chain(drop_ins(edits)).filter(|p| !leave_out.contains(p)) {
-        let text = read(&path)?.unwrap_or_default();
-        files.push(File { path: path.display().to_string(), text });
     }
-    let service = unit::read(&files).map_err(Error::conflict)?;
-    let mut texts = Vec::new();
-    for path in service.environment_files.iter().map(Path::new).filter(|p| !leave_out.iter().any(|l| l == p))
-    {
-        texts.extend(read(path)?);
-    }
-    let variables = unit::variables(&service, texts.iter().map(String::as_str));
-    Ok(Some((service, variables)))
-}
 
-/// In systemd's order: by name, wherever they are; of one name the first directory's.
-fn drop_ins(edits: &[Edit]) -> Vec<PathBuf> {
-    let mut found: BTreeMap<std::ffi::OsString, PathBuf> = BTreeMap::new();
-    for dir in UNIT_DIRS.iter().map(|d| Path::new(d).join("docker.service.d")) {
-        let there = std::fs::read_dir(&dir).into_iter().flatten().flatten().map(|e| e.path());
-        let new = edits.iter().map(|e| e.path.clone()).filter(|p| p.parent() == Some(&dir));
-        for path in there.chain(new).filter(|p| p.extension().is_some_and(|e| e == "conf")) {
-            let Some(name) = path.file_name() else { continue };
-            found.entry(name.to_owned()).or_insert(path);
+    /// In systemd's order: those of all services, then docker's own, each by name, wherever they are;
+    /// of one name the first directory's.
+    fn drop_ins(&self) -> Vec<PathBuf> {
+        let mut found: BTreeMap<(u8, OsString), PathBuf> = BTreeMap::new();
+        for (order, name) in [(0, "service.d"), (1, "docker.service.d")] {
+            for dir in UNIT_DIRS.iter().map(|d| Path::new(d).join(name)) {
+                let there = std::fs::read_dir(&dir).into_iter().flatten().flatten().map(|e| e.path());
+                let new = self.edits.iter().map(|e| e.path.clone()).filter(|p| p.parent() == Some(&dir));
+                for path in there.chain(new).filter(|p| p.extension().is_some_and(|e| e == "conf")) {
+                    let Some(name) = path.file_name() else { continue };
+                    found.entry((order, name.to_owned())).or_insert(path);
+                }
+            }
         }
+        found.into_values().filter(|p| !is_masked(p) && !self.leave_out.contains(p)).collect()
     }
-    found.into_values().collect()
 }
 
-fn text(path: &Path) -> Result<Option<String>> {
+fn is_masked(path: &Path) -> bool {
+    path.canonicalize().is_ok_and(|p| p == Path::new("/dev/null"))
+}
+
+/// The name of an EnvironmentFile=, whose specifiers are those of this one unit.
+fn resolved(name: &str) -> Result<PathBuf> {
+    let plain = name.replace("%p", "docker").replace("%N", "docker").replace("%n", "docker.service");
+    if plain.replace("%%", "").contains(['%', '*', '?', '[']) {
+        return Err(Error::conflict(format!("docker.service: EnvironmentFile={name}: write the path out")));
+    }
+    Ok(plain.replace("%%", "%").into())
+}
+
+/// A file's text, `None` when it is not there.
+pub fn text(path: &Path) -> Result<Option<String>> {
     let bytes = file::read_if_there(path)?;
     Ok(bytes.map(|b| String::from_utf8_lossy(&b).into_owned()))
-}
-
-/// Looks for everything with which dockerd would refuse to start, once the outcome is in place: exit 3.
-pub fn check(args: &Args, outcome: &Outcome, version: Option<Version>, report: &mut Report) -> Result<()> {
-    let flags = flags(args, outcome, report)?;
-    let words: Vec<&String> = flags.iter().flat_map(|(_, w)| w).collect();
-    let given = words.iter().enumerate().find_map(|(at, w)| match w.strip_prefix("--config-file")? {
-        "" => words.get(at + 1).map(|w| w.as_str()),
-        value => value.strip_prefix('='),
-    });
-    let path = match (args.format, &args.output) {
-        (Format::DaemonJson, Some(path)) => path.clone(),
-        _ => given.unwrap_or(DAEMON_JSON).into(),
-    };
-    let json = match (args.format, outcome.edits.first()) {
-        (Format::DaemonJson, Some(edit)) => Some(edit.text.clone()),
-        (Format::DaemonJson, None) => Some(outcome.printed.clone()),
-        _ => text(&path)?,
-    };
-    let shown = path.display().to_string();
-    let map = json.filter(|t| !t.trim().is_empty()).map(|text| {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        serde_json::from_str::<Map<String, Value>>(text)
-            .map_err(|e| Error::conflict(format!("{shown}: dockerd would not read it: {e}")))
-    });
-    let map = map.transpose()?;
-    let sources = Sources {
-        json: map.as_ref().map(|m| (shown.as_str(), m)),
-        flags: &flags,
-        version: version.map(|(major, minor, _)| (major.into(), minor.into())),
-    };
-    match conflicts::find(&sources).as_slice() {
-        [] => Ok(()),
-        [one] => Err(Error::conflict(one.clone())),
-        [first, rest @ ..] => {
-            Err(Error::conflict(format!("{first} (and {} more: {})", rest.len(), rest.join("; "))))
-        }
-    }
-}
-
-/// The command line that dockerd will be started with: the caller's own, docker.service's, or that of
-/// the script that reads /etc/default/docker.
-fn flags(args: &Args, outcome: &Outcome, report: &mut Report) -> Result<Vec<(String, Vec<String>)>> {
-    let own = |place: &str| vec![(place.to_owned(), outcome.flags.clone())];
-    if args.output.is_none() && matches!(args.format, Format::Flags | Format::Env) {
-        return Ok(own("these flags"));
-    }
-    let Some((service, variables)) = service(&[], &outcome.edits)? else {
-        return Ok(match &args.output {
-            Some(path) if args.format != Format::DaemonJson => own(&path.display().to_string()),
-            _ => sysv_flags()?,
-        });
-    };
-    let line = service.exec_start.unwrap_or_default();
-    let words = words::words(&line, &variables)
-        .map_err(|why| Error::conflict(format!("docker.service: ExecStart={line}: {why}")))?;
-    if let (Some(path), Format::Flags | Format::Env) = (&args.output, args.format) {
-        let shown = path.display().to_string();
-        let is_read = service.environment_files.iter().any(|f| Path::new(f) == path);
-        if !is_read || !outcome.flags.iter().all(|f| words.contains(f)) {
-            if path.starts_with("/etc") {
-                report.warn(format!("docker.service does not read {shown}: --format systemd does it"));
-            }
-            return Ok(own(&shown));
-        }
-    }
-    Ok(vec![("docker.service".to_owned(), words)])
-}
-
-fn sysv_flags() -> Result<Vec<(String, Vec<String>)>> {
-    let text = text(Path::new(DEFAULT_FILE))?.unwrap_or_default();
-    let value = words::env_file(&text).into_iter().rev().find(|(name, _)| name == "DOCKER_OPTS");
-    let words = value.map(|(_, v)| v.split_whitespace().map(str::to_owned).collect()).unwrap_or_default();
-    Ok(vec![(DEFAULT_FILE.to_owned(), words)])
 }

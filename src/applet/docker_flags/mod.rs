@@ -1,10 +1,11 @@
 //! `docker-flags`: what dockerd has to be told.
 
+mod conflicts;
 mod forms;
 mod host;
 mod restart;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -15,8 +16,9 @@ use super::{Applet, info_of, lease, program_version};
 use crate::error::{Error, Result};
 use crate::plan::docker::{self, Mode, Setting, Wanted};
 use crate::plan::subnet_env::{Lease, parse_mtu};
+use crate::sys::link::Links;
 use crate::sys::wait::Deadline;
-use crate::sys::{exec, log, sysctl};
+use crate::sys::{exec, lock, log, sysctl};
 use crate::types::{IfName, Url, Version, parse_version};
 use forms::Format;
 use restart::How;
@@ -77,6 +79,9 @@ applet_args! {
 fn run(words: &Words, report: &mut Report) -> Result<()> {
     let mut args: Args = words.parse()?;
     args.output.take_if(|path| path.as_os_str() == "-");
+    if let Some(path) = &mut args.output {
+        *path = std::path::absolute(&path)?;
+    }
     let deadline = Deadline::start(args.common().timeout);
     let mode = mode(&args)?;
     check(&args, words)?;
@@ -84,14 +89,20 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let (settings, version) = settings(&args, mode, &lease, &deadline, report)?;
     let flags: Vec<String> = settings.iter().flat_map(Setting::flags).collect();
     report.found("flags", json!(flags));
+    // What is merged is read under it too.
+    let is_written = args.output.is_some() && !report.dry_run;
+    let _lock = is_written.then(|| lock::acquire(&deadline)).transpose()?;
     let outcome = forms::compose(&args, &settings)?;
-    if !args.no_conflict_check {
-        host::check(&args, &outcome, version, report)?;
-    }
+    let socket = if args.no_conflict_check {
+        None
+    } else {
+        check_bridge(&args, &lease, report)?;
+        conflicts::check(&args, &outcome, &lease, version, report)?
+    };
     match &args.output {
         None => report.data(&outcome.printed),
         Some(path) => {
-            forms::store(outcome, args.restart, &deadline, report)?;
+            forms::store(outcome, args.restart, socket.as_deref(), &deadline, report)?;
             report.summary(format_args!("{}: {}", path.display(), flags.join(" ")));
             Ok(())
         }
@@ -173,11 +184,12 @@ fn check(args: &Args, words: &Words) -> Result<()> {
         return Err(Error::usage("--json does not go with --format, but for --dry-run or --output"));
     }
     for mirror in &args.registry_mirror {
+        // dockerd takes a host alone ("path, query, or fragment at end of the URI").
         let is_web = mirror.starts_with("http://") || mirror.starts_with("https://");
-        if !is_web || mirror.parse::<Url>().is_err() || mirror.contains(char::is_whitespace) {
-            return Err(Error::usage(format!(
-                "--registry-mirror {mirror}: is no URL such as https://mirror.example"
-            )));
+        let url: Option<Url> = mirror.parse().ok();
+        let is_plain = mirror.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:/[]".contains(c));
+        if !is_web || !is_plain || url.is_none_or(|u| !matches!(u.path(), "" | "/")) {
+            return Err(Error::usage(format!("--registry-mirror {mirror}: is no https://HOST[:PORT]")));
         }
     }
     if let Some(how) = &args.restart {
@@ -186,21 +198,49 @@ fn check(args: &Args, words: &Words) -> Result<()> {
         }
         how.check()?;
     }
-    if let Some(path) = &args.output {
-        if path.is_dir() {
-            return Err(Error::usage(format!("--output {}: is a directory, not a file", path.display())));
-        }
-        // A unit's directory for drop-ins is not there before the first one.
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-        if args.format != Format::Systemd && !parent.is_none_or(std::path::Path::is_dir) {
-            return Err(Error::usage(format!("--output {}: its directory does not exist", path.display())));
-        }
-        if args.format == Format::Systemd && path.extension().is_none_or(|e| e != "conf") {
-            return Err(Error::usage(format!(
-                "--output {}: a drop-in is called docker.service.d/NAME.conf",
-                path.display()
-            )));
-        }
+    args.output.as_deref().map_or(Ok(()), |path| check_output(path, args.format))
+}
+
+/// Whether the file can be written, and is one that a reader of this form would look into.
+fn check_output(path: &Path, format: Format) -> Result<()> {
+    let refuse = |why: &str| Err(Error::usage(format!("--output {}: {why}", path.display())));
+    if path.is_dir() {
+        return refuse("is a directory, not a file");
     }
+    // Both are not there before the first file in them.
+    let is_made = format == Format::Systemd || path.starts_with("/etc/docker");
+    if !is_made && !path.parent().is_none_or(Path::is_dir) {
+        return refuse("its directory does not exist");
+    }
+    let is = |extension: &str| path.extension().is_some_and(|e| e == extension);
+    let is_variables = path.starts_with("/etc/default") || path.starts_with("/etc/sysconfig");
+    match format {
+        Format::Systemd if !is("conf") => refuse("a drop-in is called docker.service.d/NAME.conf"),
+        Format::DaemonJson if is_variables || is("conf") || is("env") => {
+            refuse("holds no JSON: /etc/docker/daemon.json does")
+        }
+        Format::Flags if is_variables => refuse("holds variables: --format env"),
+        Format::Flags | Format::Env if is("json") => refuse("holds JSON: --format daemon-json"),
+        _ => Ok(()),
+    }
+}
+
+/// dockerd makes no bridge but docker0, and takes the subnet that it finds on it.
+fn check_bridge(args: &Args, lease: &Lease, report: &mut Report) -> Result<()> {
+    let (Some(name), Some(_)) = (&args.bridge, &args.output) else { return Ok(()) };
+    let link = Links::open().and_then(|links| links.get(name));
+    let Ok(link) = link else { return Ok(()) };
+    let why = match (&link, lease.subnet) {
+        (None, _) => format!("{name} is not there: dockerd does not start without it: kboot bridge makes it"),
+        (Some(link), _) if link.kind != "bridge" => format!("{name} is a {} device, not a bridge", link.kind),
+        (Some(link), Some(subnet)) if !link.addrs.iter().any(|a| a.network() == subnet.network()) => {
+            format!("{name} has no address of {}: kboot bridge gives it one", subnet.network())
+        }
+        _ => return Ok(()),
+    };
+    if args.restart.is_some() {
+        return Err(Error::conflict(why));
+    }
+    report.warn(why);
     Ok(())
 }

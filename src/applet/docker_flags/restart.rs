@@ -68,8 +68,13 @@ impl How {
     pub fn check(self) -> Result<()> {
         let Self::Pid(pid) = self else { return self.settled().map(drop) };
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        // Before 1.12 docker's client and its daemon were one program.
+        let is_old_daemon = || command_line(pid).iter().any(|w| w == "daemon" || w == "-d");
         match name.trim() {
-            "dockerd" | "docker" => Ok(()),
+            "dockerd" => Ok(()),
+            "docker" if is_old_daemon() => Ok(()),
+            // An earlier run ended it, and did not see it come back.
+            "" if is_due() => Ok(()),
             "" => Err(Error::usage(format!("--restart {pid}: there is no such process"))),
             other => Err(Error::usage(format!("--restart {pid}: is {other}, not dockerd"))),
         }
@@ -100,6 +105,13 @@ impl How {
     }
 }
 
+/// The words that a process was started with.
+pub fn command_line(pid: i32) -> Vec<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = bytes.split(|b| *b == 0).filter(|w| !w.is_empty());
+    words.map(|w| String::from_utf8_lossy(w).into_owned()).collect()
+}
+
 /// Notes that a restart is due, before the first file is written.
 pub fn remember(how: How, report: &Report) -> Result<()> {
     if report.dry_run {
@@ -123,10 +135,10 @@ fn name(how: How) -> &'static str {
     }
 }
 
-/// Restarts docker and waits until it answers.
-pub fn run(how: How, deadline: &Deadline, report: &mut Report) -> Result<()> {
+/// Restarts docker and waits until it answers; `socket` is where its settings say.
+pub fn run(how: How, socket: Option<&str>, deadline: &Deadline, report: &mut Report) -> Result<()> {
     let how = how.settled()?;
-    let url = docker_url()?;
+    let url = docker_url(socket)?;
     report.carry_out(&how.steps(), |step| match how {
         How::Pid(pid) => end(pid, deadline),
         _ => call(&step.line, deadline),
@@ -134,14 +146,16 @@ pub fn run(how: How, deadline: &Deadline, report: &mut Report) -> Result<()> {
     if report.dry_run {
         return Ok(());
     }
-    docker::wait_until_it_answers(&url, deadline)?;
+    docker::wait_until_it_answers(&url, deadline)
+        .context("docker has not come back with its new settings")?;
     run_dir::remove(DUE)
 }
 
-/// As docker's own client: DOCKER_HOST, else its socket.
-fn docker_url() -> Result<Url> {
-    let text = std::env::var("DOCKER_HOST").ok().filter(|v| !v.is_empty());
-    let text = text.unwrap_or_else(|| "unix:///var/run/docker.sock".into()).replacen("tcp://", "http://", 1);
+/// As docker's own client: DOCKER_HOST; else where its settings say; else its usual socket.
+fn docker_url(socket: Option<&str>) -> Result<Url> {
+    let variable = std::env::var("DOCKER_HOST").ok().filter(|v| !v.is_empty());
+    let text = variable.as_deref().or(socket).unwrap_or("unix:///var/run/docker.sock");
+    let text = text.replacen("tcp://", "http://", 1);
     text.parse().map_err(|why| Error::usage(format!("DOCKER_HOST={text}: {why}")))
 }
 
@@ -149,19 +163,22 @@ fn call(line: &str, deadline: &Deadline) -> Result<()> {
     let mut words = line.split(' ');
     let program = exec::find(words.next().unwrap_or_default())?;
     let args: Vec<&str> = words.collect();
-    let output = exec::ask(&program, &args, deadline.attempt(LONGEST))?;
-    match output.status {
+    match exec::run(&program, &args, deadline.attempt(LONGEST))? {
         Some(0) => Ok(()),
-        Some(code) => {
-            Err(Error::failed(format!("exit status {code}: its log tells why (journalctl -u docker)")))
-        }
+        // Debian's init script restarts only a docker that it has started.
+        Some(code) => Err(Error::failed(format!("exit status {code}: docker's own log tells why"))),
         None => Err(Error::failed("it was ended by a signal")),
     }
 }
 
 /// Ends a dockerd and waits until it is gone: its successor has to be another one.
 fn end(pid: i32, deadline: &Deadline) -> Result<()> {
-    kill(Pid::from_raw(pid), Signal::SIGTERM).map_err(|e| Error::failed(e.desc()))?;
+    // Much may have happened since it was looked at: the pid may be another's by now.
+    How::Pid(pid).check()?;
+    match kill(Pid::from_raw(pid), Signal::SIGTERM) {
+        Ok(()) | Err(nix::Error::ESRCH) => {}
+        Err(e) => return Err(Error::failed(e.desc())),
+    }
     retry_every(deadline, &format!("the end of process {pid}"), Duration::from_millis(200), || {
         // An ended process that nobody has waited for has no exe.
         if Path::new(&format!("/proc/{pid}/exe")).read_link().is_err() {

@@ -16,7 +16,8 @@ use super::report::Report;
 use super::{Applet, etcd, info_of, tls};
 use crate::client::etcd::{Cluster, KeyValue, served};
 use crate::error::{Error, Result};
-use crate::plan::host_lease::Reservation;
+use crate::plan::network::NEWEST;
+use crate::plan::reservation::Reservation;
 use crate::sys::wait::Deadline;
 use crate::types::{Cidr, Version, parse_version, show_version};
 
@@ -117,22 +118,22 @@ applet_args! {
 
 fn run(words: &Words, report: &mut Report) -> Result<()> {
     let args: Args = words.parse()?;
-    check(&args)?;
+    check(&args, words)?;
     let deadline = Deadline::start(args.common().timeout);
     let wanted = wanted::read(&args, &deadline, report)?;
     let options = args.etcd_options();
+    let keys =
+        settle::Keys { config: etcd::key(&options, "config")?, subnets: etcd::key(&options, "subnets")? };
     let tls = tls::read(&args.tls_files(), false)?;
     let cluster = etcd::cluster("--endpoints", &args.endpoints, &options, &tls, deadline)?;
     let apis = choose(&cluster, args.api, args.flannel_version)?;
-    let keys =
-        settle::Keys { config: etcd::key(&options, "config"), subnets: etcd::key(&options, "subnets") };
     if args.show {
-        return show::run(&apis, &keys, report);
+        return show::run(&apis, &keys, args.flannel_version.unwrap_or(NEWEST), report);
     }
     settle::run(&args, &apis, &keys, wanted.as_ref(), report)
 }
 
-fn check(args: &Args) -> Result<()> {
+fn check(args: &Args, words: &Words) -> Result<()> {
     let has_config = args.file.is_some() || args.network.is_some();
     if args.show && (has_config || args.replace || !args.reserve.is_empty()) {
         return Err(Error::usage(
@@ -141,6 +142,13 @@ fn check(args: &Args) -> Result<()> {
     }
     if !args.show && !has_config && args.reserve.is_empty() {
         return Err(Error::usage("give the config: --file PATH or --network CIDR"));
+    }
+    let of_config = ["--service-cidr", "--nodes", "--replace", "--allow-unknown", "--allow-overlap"];
+    if let Some(name) = of_config.iter().find(|name| !has_config && words.is_typed(name)) {
+        return Err(Error::usage(format!("{name} goes with --file or --network")));
+    }
+    if args.nodes == Some(0) {
+        return Err(Error::usage("--nodes 0: give the number of hosts, or leave it away"));
     }
     reserve::check(&args.reserve)?;
     match (args.api, args.flannel_version) {

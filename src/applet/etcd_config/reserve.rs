@@ -1,13 +1,15 @@
 //! `--reserve`: subnets that are kept for their hosts: leases without an end, as flannel has them.
 
-use super::Args;
 use super::settle::{Apis, Keys};
+use super::{Args, FIRST_V3};
 use crate::applet::report::Report;
 use crate::client::etcd::{Entry, Lasts, Stored};
 use crate::error::{Error, Result};
 use crate::plan::etcd::{Held, Write};
-use crate::plan::host_lease::{self, HostLease, Reservation};
+use crate::plan::host_lease::{self, HostLease};
 use crate::plan::network::{self, NEWEST, NetworkConfig};
+use crate::plan::reservation::Reservation;
+use crate::sys::log;
 use crate::types::Version;
 
 /// Whether the reservations can all be had: one subnet for one host. The same one twice is fine.
@@ -28,32 +30,32 @@ pub fn plan(
     wanted: Option<&NetworkConfig>,
     report: &mut Report,
 ) -> Result<Vec<Write>> {
-    let mut writes = Vec::new();
     if args.reserve.is_empty() {
-        return Ok(writes);
+        return Ok(Vec::new());
     }
+    let mut writes: Vec<Write> = Vec::new();
     let version = args.flannel_version.unwrap_or(NEWEST);
     if wanted.is_none() && held.iter().all(|(_, stored)| stored.is_none()) {
         return Err(Error::failed(format!("{}: etcd holds no config: give it too", keys.config)));
     }
     for (api, (name, stored)) in apis.iter().zip(held) {
         let config = match stored {
-            Some((_, value)) if wanted.is_none() => Some(held_config(&keys.config, name, value, version)?),
+            Some(s) if wanted.is_none() => Some(held_config(&keys.config, name, &s.value, version)?),
             _ => None,
         };
         // An API without a config has no flannel that would read a reservation.
-        let Some(config) = wanted.or(config.as_ref()) else { continue };
-        for reservation in &args.reserve {
-            lies_within(reservation, config)?;
-        }
+        let Some(config) = wanted.or(config.as_ref()) else {
+            log::info!("{} ({name}): no config, so no reservation", keys.config);
+            continue;
+        };
+        args.reserve.iter().try_for_each(|reservation| lies_within(reservation, config, name))?;
         let entries = api.list(&keys.subnets)?;
+        let before = writes.len();
         for reservation in &args.reserve {
-            match plan_one(reservation, &entries, name, keys)? {
-                Some(write) if !writes.contains(&write) => writes.push(write),
-                _ => report.already(1),
-            }
+            writes.extend(plan_one(reservation, &entries, name, keys)?.filter(|w| !writes.contains(w)));
         }
-        if *name == "v3" && writes.iter().any(|w: &Write| w.api == "v3") {
+        report.already(args.reserve.len() - (writes.len() - before));
+        if *name == "v3" && version >= FIRST_V3 && writes.len() > before {
             report.warn("flannel from 0.18 on makes a lease of 24 hours of a v3 reservation, or drops it");
         }
     }
@@ -67,7 +69,7 @@ fn held_config(key: &str, api: &str, value: &[u8], version: Version) -> Result<N
 }
 
 /// flanneld takes away what it would not have leased itself.
-fn lies_within(reservation: &Reservation, config: &NetworkConfig) -> Result<()> {
+fn lies_within(reservation: &Reservation, config: &NetworkConfig, api: &str) -> Result<()> {
     let subnets = [(Some(reservation.subnet), &config.ipv4), (reservation.subnet6, &config.ipv6)];
     for (subnet, leases) in subnets {
         match (subnet, leases) {
@@ -75,7 +77,7 @@ fn lies_within(reservation: &Reservation, config: &NetworkConfig) -> Result<()> 
             (Some(subnet), Some(leases)) if leases.would_lease(&subnet) => {}
             (Some(subnet), Some(leases)) => {
                 return Err(Error::usage(format!(
-                    "--reserve {subnet}: is none of the subnets {}",
+                    "--reserve {subnet}: is none of the subnets {} ({api})",
                     leases.shown()
                 )));
             }
@@ -113,9 +115,9 @@ fn plan_one(
         return Err(Error::conflict(format!("{key} ({api}): holds what is no lease: take it away first")));
     }
     Ok(match entry {
-        Some(entry) if entry.lasts == Lasts::ForGood => None,
+        Some(entry) if entry.stored.lasts == Lasts::ForGood => None,
         // What a running host wrote there stays; only its end is taken off.
-        Some(Entry { key, stored: Stored { value, revision }, .. }) => Some(Write {
+        Some(Entry { key, stored: Stored { value, revision, .. }, .. }) => Some(Write {
             api,
             key: key.clone(),
             value: String::from_utf8_lossy(value).into_owned(),

@@ -3,12 +3,15 @@
 use serde_json::{Value, json};
 
 use super::{Args, reserve};
+use crate::applet::lease;
 use crate::applet::report::{Report, Step};
-use crate::client::etcd::{KeyValue, Written};
+use crate::client::etcd::{KeyValue, Lasts, Stored, Written};
 use crate::error::{Context, Error, Result};
-use crate::plan::etcd::{self, Held, Write};
+use crate::plan::etcd::{self, Conflict, Held, HeldValue, Write};
 use crate::plan::host_lease;
+use crate::plan::network::difference::Difference;
 use crate::plan::network::{self, Leases, NEWEST, NetworkConfig, judge, shown};
+use crate::plan::subnet_env::Lease;
 use crate::sys::link::Links;
 use crate::types::{Cidr, Version};
 
@@ -43,7 +46,7 @@ pub fn run(
         let stored = api.read(&keys.config)?;
         let config = stored.as_ref().map(|s| shown(&s.value));
         report.found(api.name(), json!({ "key": keys.config, "config": config }));
-        held.push((api.name(), stored.map(|s| (s.revision, s.value))));
+        held.push((api.name(), stored.map(held_value)));
     }
     let configs = match wanted {
         None => Vec::new(),
@@ -56,8 +59,9 @@ pub fn run(
         let api = api.ok_or_else(|| Error::failed("the API is gone"))?;
         write(api.as_ref(), step, wanted.filter(|_| step.key == keys.config), version)
     })?;
-    let names: Vec<&str> = apis.iter().map(|a| a.name()).collect();
-    let names = names.join(" and ");
+    // Where no config is asked for, an API without one was passed over.
+    let took_part = held.iter().filter(|(_, stored)| wanted.is_some() || stored.is_some());
+    let names = took_part.map(|(name, _)| *name).collect::<Vec<_>>().join(" and ");
     match wanted {
         Some(config) => {
             report.found("leases", Value::from(config.summary()));
@@ -66,6 +70,10 @@ pub fn run(
         None => report.summary(format_args!("{} in {names}: {} reserved", keys.subnets, args.reserve.len())),
     }
     Ok(())
+}
+
+fn held_value(stored: Stored) -> HeldValue {
+    HeldValue { ends: stored.lasts != Lasts::ForGood, revision: stored.revision, value: stored.value }
 }
 
 fn plan_config(
@@ -77,12 +85,14 @@ fn plan_config(
     report: &mut Report,
 ) -> Result<Vec<Write>> {
     let version = args.flannel_version.unwrap_or(NEWEST);
-    let values: Vec<&[u8]> = held.iter().filter_map(|(_, s)| Some(s.as_ref()?.1.as_slice())).collect();
-    let writes = etcd::plan(config, &keys.config, held, args.replace, version).map_err(|conflict| {
-        let differences: Vec<Value> =
-            conflict.differences.iter().map(network::difference::Difference::json).collect();
-        report.found("difference", json!({ "api": conflict.api, "fields": differences }));
-        Error::conflict(conflict.text)
+    let values: Vec<&[u8]> = held.iter().filter_map(|(_, s)| Some(s.as_ref()?.value.as_slice())).collect();
+    let writes = etcd::plan(config, &keys.config, held, args.replace, version).map_err(|conflicts| {
+        let json = |c: &Conflict| {
+            let fields: Vec<Value> = c.differences.iter().map(Difference::json).collect();
+            json!({ "api": c.api, "fields": fields })
+        };
+        report.found("difference", conflicts.iter().map(json).collect());
+        Error::conflict(etcd::told(&conflicts))
     })?;
     // Where it is held already, flannel may run on it, and the host's routes are flannel's own.
     if !writes.is_empty() && !values.iter().any(|v| etcd::is_held(config, v, version)) {
@@ -108,7 +118,8 @@ fn look_around(
             return Ok(());
         }
     };
-    match judge::overlap(config, held, &ranges) {
+    let own: Vec<Cidr> = lease::at_default().iter().flat_map(Lease::subnets).collect();
+    match judge::overlap(config, held, &own, &ranges) {
         Some(text) if args.allow_overlap => report.warn(text),
         Some(text) => {
             return Err(Error::conflict(format!("{text}: take another Network, or give --allow-overlap")));
@@ -163,6 +174,7 @@ fn write(api: &dyn KeyValue, step: &Write, config: Option<&NetworkConfig>, versi
         Some(s) if written == Written::Lost => {
             Err(Error::failed(format!("another came first: {}: run it again", shown(&s.value))))
         }
+        _ if written == Written::Lost => Err(Error::failed("another was there, and is gone: run it again")),
         _ => Err(Error::failed("it was written, but is not there now")),
     }
 }

@@ -75,8 +75,13 @@ fn fields(args: &Args, network: Cidr) -> Result<Fields> {
         match option.split_once('=') {
             Some((key, _)) if is_secret(key) => {
                 return Err(Error::usage(format!(
-                    "--backend-option {key}: a secret would show in ps: give it with --file"
+                    "--backend-option {key}: a secret is no option's: give it with --file"
                 )));
+            }
+            Some((key, _))
+                if backend_options.iter().any(|(k, _): &(String, String)| k.eq_ignore_ascii_case(key)) =>
+            {
+                return Err(Error::usage(format!("--backend-option {key}: is given twice")));
             }
             Some((key, value)) if !key.is_empty() => backend_options.push((key.to_owned(), value.to_owned())),
             _ => return Err(Error::usage(format!("--backend-option {option}: is not K=V"))),

@@ -24,6 +24,8 @@ pub struct Stored {
     pub value: Vec<u8>,
     /// v2's modifiedIndex, v3's mod_revision.
     pub revision: u64,
+    /// How long it stays.
+    pub lasts: Lasts,
 }
 
 /// How long an entry lasts.
@@ -44,8 +46,6 @@ pub struct Entry {
     pub key: String,
     /// What it holds.
     pub stored: Stored,
-    /// How long.
-    pub lasts: Lasts,
 }
 
 /// What became of a guarded write.

@@ -23,7 +23,9 @@ impl<'c> V2<'c> {
     /// v2 switched off says 404 in plain text.
     pub fn probe(cluster: &'c Cluster) -> Result<Option<Self>> {
         let answer = cluster.send("GET", "/v2/keys/", None)?;
-        let served = json(&answer).is_some() && answer.status != 405;
+        // What a v2 API says, and no other server: a node, or an error with its number.
+        let is_v2 = |j: Value| !j["node"].is_null() || !j["errorCode"].is_null();
+        let served = json(&answer).is_some_and(is_v2) && answer.status != 405;
         Ok(served.then_some(Self { cluster }))
     }
 
@@ -52,14 +54,12 @@ impl KeyValue for V2<'_> {
             return Ok(None);
         }
         let node = json(&answer).filter(|_| answer.status == 200).map(|mut j| j["node"].take());
-        let node = node.ok_or_else(|| self.cluster.unexpected(&answer))?;
-        match (node["value"].as_str(), node["modifiedIndex"].as_u64()) {
-            (Some(value), Some(revision)) => Ok(Some(Stored { value: value.as_bytes().to_vec(), revision })),
-            _ => Err(Error::failed(format!(
-                "etcd at {}: {key} is a directory in the v2 API, not a key",
-                self.cluster.shown()
-            ))),
-        }
+        let node =
+            node.ok_or_else(|| Error::failed(format!("{key}: {}", self.cluster.unexpected(&answer))))?;
+        entry(&node).map(|e| Some(e.stored)).ok_or_else(|| {
+            let shown = self.cluster.shown();
+            Error::failed(format!("etcd at {shown}: {key} is a directory in the v2 API, not a key"))
+        })
     }
 
     fn list(&self, directory: &str) -> Result<Vec<Entry>> {
@@ -69,13 +69,14 @@ impl KeyValue for V2<'_> {
             return Ok(Vec::new());
         }
         let node = json(&answer).filter(|_| answer.status == 200).map(|mut j| j["node"].take());
-        let node = node.ok_or_else(|| self.cluster.unexpected(&answer))?;
+        let node =
+            node.ok_or_else(|| Error::failed(format!("{directory}: {}", self.cluster.unexpected(&answer))))?;
         let nodes = node["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
         Ok(nodes.iter().filter_map(entry).collect())
     }
 
     fn seconds(&self, entries: &[Entry]) -> Result<Vec<Option<u64>>> {
-        let left = |entry: &Entry| match entry.lasts {
+        let left = |entry: &Entry| match entry.stored.lasts {
             Lasts::Seconds(seconds) => Some(seconds),
             Lasts::ForGood | Lasts::Lease(_) => None,
         };
@@ -95,8 +96,8 @@ impl KeyValue for V2<'_> {
 fn entry(node: &Value) -> Option<Entry> {
     let value = node["value"].as_str()?.as_bytes().to_vec();
     let lasts = node["ttl"].as_u64().map_or(Lasts::ForGood, Lasts::Seconds);
-    let stored = Stored { value, revision: node["modifiedIndex"].as_u64()? };
-    Some(Entry { key: node["key"].as_str()?.to_owned(), stored, lasts })
+    let stored = Stored { value, revision: node["modifiedIndex"].as_u64()?, lasts };
+    Some(Entry { key: node["key"].as_str()?.to_owned(), stored })
 }
 
 /// v2's user store takes Basic.

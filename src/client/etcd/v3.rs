@@ -124,14 +124,14 @@ impl<'c> V3<'c> {
         let bytes = |name: &str| STANDARD.decode(kv[name].as_str().unwrap_or_default()).ok();
         let number = |name: &str| kv[name].as_str().map_or(Some(0), |n| n.parse::<i64>().ok());
         let whole = || {
-            let stored =
-                Stored { value: bytes("value")?, revision: number("mod_revision")?.try_into().ok()? };
+            let revision = number("mod_revision")?.try_into().ok()?;
             let lasts = match number("lease")? {
                 0 => Lasts::ForGood,
                 id => Lasts::Lease(id),
             };
+            let stored = Stored { value: bytes("value")?, revision, lasts };
             // One that is no text is none of flannel's: it shall not hide the others.
-            Some(Entry { key: String::from_utf8_lossy(&bytes("key")?).into_owned(), stored, lasts })
+            Some(Entry { key: String::from_utf8_lossy(&bytes("key")?).into_owned(), stored })
         };
         whole().ok_or_else(|| {
             let shown = self.cluster.shown();
@@ -174,7 +174,7 @@ impl KeyValue for V3<'_> {
     fn seconds(&self, entries: &[Entry]) -> Result<Vec<Option<u64>>> {
         let share = entries.len().div_ceil(AT_A_TIME).max(LEAST_SHARE);
         let ask = |v3: V3<'_>, share: &[Entry]| -> Result<Vec<Option<u64>>> {
-            share.iter().map(|entry| v3.left(entry.lasts)).collect()
+            share.iter().map(|entry| v3.left(entry.stored.lasts)).collect()
         };
         let parts: Vec<Result<Vec<Option<u64>>>> = thread::scope(|scope| {
             let start = |share| {

@@ -19,7 +19,7 @@ pub struct Flag {
 
 /// What kboot decides, whichever of them it sets now: the bridge, its subnets of both families and its
 /// rules. All of them are called the same in daemon.json.
-pub const OURS: [&str; 11] = [
+pub const OURS: [&str; 10] = [
     "bridge",
     "bip",
     "bip6",
@@ -30,7 +30,6 @@ pub const OURS: [&str; 11] = [
     "ipv6",
     "fixed-cidr-v6",
     "ip6tables",
-    "mtu",
 ];
 
 /// moby, cmd/dockerd: what `VarP` gives a letter, from 1.10 to 29.
@@ -227,7 +226,7 @@ mod tests {
                     --registry-mirror=http://m:5000/ \
                     --registry-mirror http://other --iptables --default-network-opt=bridge=x=1 \
                     --default-network-opt bridge=com.docker.network.driver.mtu=9";
-        assert_eq!(replaced(&words(line), &settings).unwrap(), [1, 2, 5, 6, 7, 8, 11, 13, 14]);
+        assert_eq!(replaced(&words(line), &settings).unwrap(), [1, 2, 5, 8, 11, 13, 14]);
         assert_eq!(
             replaced(&words("dockerd -Db br0"), &settings).unwrap_err(),
             "-Db is several flags in one word: write them apart"

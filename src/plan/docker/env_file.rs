@@ -2,11 +2,7 @@
 
 use super::argv;
 use super::setting::Setting;
-
-/// `KEY="FLAGS"`, as a shell and systemd's EnvironmentFile read it.
-pub fn assignment(key: &str, flags: &[String]) -> String {
-    format!("{key}=\"{}\"\n", flags.join(" "))
-}
+use super::words;
 
 /// A file as it is to be, and which of the administrator's flags made room for kboot's.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,9 +55,36 @@ pub fn merge_env(old: &str, key: &str, settings: &[Setting]) -> Result<Merged, S
         sort_out(&value, settings).map_err(|why| format!("line {}: {key} {why}", at + 1))?;
     all.extend(settings.iter().flat_map(Setting::flags));
     let export = if lines[at].starts_with("export ") { "export " } else { "" };
-    let line = format!("{export}{}", assignment(key, &all).trim_end());
+    let line = format!("{export}{}", words::assignment(key, &all.join(" ")).trim_end());
     lines[at].clone_from(&line);
     Ok(Merged { text: format!("{}\n", lines.join("\n")), line, dropped })
+}
+
+/// The flags that give way to none of their own name: a new value is what was asked for.
+pub fn dropped(words: &[String], settings: &[Setting]) -> Result<Vec<String>, String> {
+    let gone = argv::replaced(words, settings)?;
+    let flags = argv::parse(words).into_iter().filter(|f| gone.contains(&f.at));
+    let flags = flags.filter(|f| settings.iter().all(|s| s.flag != f.name));
+    Ok(flags.map(|f| words[f.at..f.at + f.words].join(" ")).collect())
+}
+
+/// The line of a file of variables where that one has a value that is not read here: over several lines,
+/// or in several quotes.
+pub fn odd_assignment(text: &str, name: &str) -> Option<usize> {
+    let is_odd = |line: &str| {
+        let Some(value) = line.trim().strip_prefix(name).and_then(|l| l.strip_prefix('=')) else {
+            return false;
+        };
+        let value = value.trim();
+        match value.chars().next() {
+            Some(quote @ ('"' | '\'')) => {
+                let inner = value[1..].replace(&format!("\\{quote}"), "");
+                inner.find(quote) != Some(inner.len().saturating_sub(1)) || inner.is_empty()
+            }
+            _ => value.contains(['"', '\'']) || value.ends_with('\\'),
+        }
+    };
+    text.lines().position(is_odd).map(|at| at + 1)
 }
 
 /// Parts the flags of a value: those that stay, and those that kboot decides and has other words for.
@@ -73,10 +96,7 @@ fn sort_out(value: &str, settings: &[Setting]) -> Result<(Vec<String>, Vec<Strin
     }
     let words: Vec<String> = inner.split_whitespace().map(str::to_owned).collect();
     let gone = argv::replaced(&words, settings)?;
-    // A new value of the same flag is what was asked for.
-    let dropped = argv::parse(&words).into_iter().filter(|f| gone.contains(&f.at));
-    let dropped = dropped.filter(|f| settings.iter().all(|s| s.flag != f.name));
-    let dropped = dropped.map(|f| words[f.at..f.at + f.words].join(" ")).collect();
+    let dropped = dropped(&words, settings)?;
     let kept = words.iter().enumerate().filter(|(at, _)| !gone.contains(at)).map(|(_, w)| w.clone());
     Ok((kept.collect(), dropped))
 }
@@ -120,6 +140,22 @@ mod tests {
         );
         assert!(merge_flags("X=1\n", &ours).is_err() && merge_flags("--a\n--b\n", &ours).is_err());
         assert!(merge_env("if x; then\n  DOCKER_OPTS=--a\nfi\n", "DOCKER_OPTS", &ours).is_err());
+    }
+
+    #[test]
+    fn values_that_are_not_read_here() {
+        for (text, at) in [
+            ("X=1\nO=\"--a --b\"\n", None),
+            ("O='--a'\nO=--a\n#O=\"\n", None),
+            ("O=\"--a \\\"x\\\" --b\"\n", None),
+            ("O=\"\"\n", None),
+            ("\nO=\"--a\n --b\"\n", Some(2)),
+            ("O=\"--a\"\" --b\"\n", Some(1)),
+            ("O=--a\" --b\"\n", Some(1)),
+            ("O=--a \\\n --b\n", Some(1)),
+        ] {
+            assert_eq!(odd_assignment(text, "O"), at, "{text}");
+        }
     }
 
     #[test]

@@ -28,6 +28,10 @@ type Entry = (String, String);
 pub fn merge(old: &str, settings: &[Setting]) -> Result<Merged, String> {
     let mut entries = read(old)?;
     let mut changes = Vec::new();
+    // docker before 23.0 does not read a file that begins with one.
+    if old.starts_with('\u{feff}') {
+        changes.push("without a byte order mark".to_owned());
+    }
     let indent = indentation(old);
     entries.retain(|(key, raw)| {
         let new = settings.iter().find(|s| s.key == key);
@@ -212,7 +216,7 @@ mod tests {
                 "\u{feff}{\r\n\t\"b\": \"br0\",\"ip-masq\":true,\r\n\t\"dns\": [\"::1\"],\"mtu\": null}",
                 "{\n\t\"dns\": [\"::1\"],\n\t\"mtu\": 1450,\n\t\"bridge\": \"cbr0\",\n\t\
                  \"iptables\": false\n}\n",
-                "without b \"br0\"; without ip-masq true; bridge \"cbr0\"; iptables false; \
+                "without a byte order mark; without b \"br0\"; without ip-masq true; bridge \"cbr0\"; iptables false; \
                  mtu 1450 (was null)",
             ),
             // dockerd 20.10 takes 1450.0 for no int.

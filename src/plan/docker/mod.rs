@@ -1,6 +1,7 @@
 //! dockerd's network settings.
 
 mod argv;
+pub mod around;
 pub mod conflicts;
 mod env_file;
 pub mod json;

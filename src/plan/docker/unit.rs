@@ -33,8 +33,9 @@ pub struct DropIn {
     pub env_file: Option<String>,
 }
 
-/// The first line of both.
-const HEAD: &str = "# kboot docker-flags: its own; what is written here by hand is lost\n";
+/// The first line of both. The rest of what other files say is copied here: they are read no more.
+const HEAD: &str =
+    "# kboot docker-flags: its own, made of docker's unit and its files: run it again when they change\n";
 
 /// Names of variables that units keep for options: Debian's docker.io and CoreOS; CentOS 7 and
 /// flannel's drop-in there; CentOS 7; some of Ubuntu.

@@ -44,7 +44,7 @@ impl Backend {
         }
         let mut backend = Self::with_defaults(&kind, version);
         for (name, raw) in pairs.0.iter().filter(|(n, _)| !n.eq_ignore_ascii_case("Type")) {
-            backend.take(name, raw, version);
+            backend.take(name, raw, version)?;
         }
         for (name, _) in pairs.repeated() {
             backend.warnings.push(format!("Backend.{name}: stands there twice: flannel takes the last"));
@@ -77,7 +77,7 @@ impl Backend {
         backend
     }
 
-    fn take(&mut self, name: &str, raw: &str, version: Version) {
+    fn take(&mut self, name: &str, raw: &str, version: Version) -> Result<(), String> {
         let fields: &[Field] = backends::find(&self.kind).map_or(&[], |b| b.fields);
         let known = fields.iter().find(|f| f.name.eq_ignore_ascii_case(name));
         let own_name = known.map_or(name, |f| f.name);
@@ -93,15 +93,20 @@ impl Backend {
             Some(_) => {}
             None => self.odd.push(self.why_unknown(name, fields)),
         }
-        // As for every plain field of Go's, null leaves what was there.
+        // As for every plain field of Go's, null leaves what was there; and each spelling is judged, also
+        // one that is overruled.
         if known.is_some() && raw == "null" {
-            return;
+            return Ok(());
+        }
+        if let Some(field) = known {
+            backends::check_one(field, raw)?;
         }
         let value = serde_json::from_str(raw).unwrap_or_default();
         match self.fields.iter_mut().find(|(n, _)| n == own_name) {
             Some((_, held)) => *held = value,
             None => self.fields.push((own_name.to_owned(), value)),
         }
+        Ok(())
     }
 
     fn why_unknown(&self, name: &str, fields: &[Field]) -> String {

@@ -5,7 +5,7 @@ mod check;
 
 use serde_json::{Value, json};
 
-pub use check::check;
+pub use check::{check, check_one};
 
 use crate::types::Version;
 
@@ -208,6 +208,12 @@ pub fn find(name: &str) -> Option<&'static Backend> {
 pub fn owner(field: &str) -> Option<&'static str> {
     let reads = |b: &&Backend| b.fields.iter().any(|f| !f.windows && f.name.eq_ignore_ascii_case(field));
     BACKENDS.iter().find(reads).map(|b| b.name)
+}
+
+/// Whether a field of a backend holds a string.
+pub fn is_text(kind: &str, name: &str) -> bool {
+    let field = find(kind).and_then(|b| b.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)));
+    field.is_some_and(|f| !matches!(f.kind, Kind::Integer(..) | Kind::Seconds | Kind::Boolean))
 }
 
 /// Whether any backend reads a field of this name on Linux.

@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Map, Value, json};
 
+use super::backends;
+
 /// The fields of a config that is made from options.
 #[derive(Default)]
 pub struct Fields {
@@ -25,7 +27,7 @@ pub struct Fields {
     pub ipv6_subnet_max: Option<Ipv6Addr>,
     /// `--backend`.
     pub backend: Option<String>,
-    /// `--backend-option K=V`: numbers and booleans become such.
+    /// `--backend-option K=V`: numbers and booleans become such, where the field is no string.
     pub backend_options: Vec<(String, String)>,
 }
 
@@ -55,7 +57,8 @@ fn backend(kind: &str, options: &[(String, String)]) -> Value {
     backend.insert("Type".into(), json!(kind));
     for (key, text) in options {
         let value = text.parse::<i64>().map(|n| json!(n)).or(text.parse::<bool>().map(|b| json!(b)));
-        backend.insert(key.clone(), value.unwrap_or_else(|_| json!(text)));
+        let typed = value.ok().filter(|_| !backends::is_text(kind, key));
+        backend.insert(key.clone(), typed.unwrap_or_else(|| json!(text)));
     }
     Value::Object(backend)
 }

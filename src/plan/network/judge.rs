@@ -13,6 +13,61 @@ pub struct Surroundings<'a> {
     pub allow_unknown: bool,
 }
 
+/// What is the host's own, nobody's or everybody's: loopback, link-local, multicast, "this" network,
+/// IPv4 in IPv6's clothes (RFC 6890).
+const NOBODYS: [&str; 9] = [
+    "0.0.0.0/8",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "224.0.0.0/3",
+    "::1/128",
+    "::/128",
+    "::ffff:0:0/96",
+    "fe80::/10",
+    "ff00::/8",
+];
+
+/// What a backend cannot do in dual stack.
+fn dual_stack(config: &NetworkConfig) -> Result<Option<String>, String> {
+    let number = |name: &str| {
+        let field = config.backend.fields.iter().find(|(n, _)| n == name);
+        field.and_then(|(_, value)| value.as_i64())
+    };
+    match config.backend.kind.as_str() {
+        _ if config.ipv6.is_none() => Ok(None),
+        "vxlan" => match (number("VNI"), number("MTU")) {
+            (Some(vni), _) if vni > 9999 => Err(format!(
+                "Backend.VNI: {vni} is too long for a link called flannel-v6.{vni}: 9999 at the most"
+            )),
+            (_, Some(mtu)) if mtu < 1280 + 50 => {
+                Err(format!("Backend.MTU: {mtu} leaves pods less than the 1280 bytes that IPv6 needs"))
+            }
+            _ => Ok(None),
+        },
+        "wireguard" | "host-gw" => Ok(None),
+        kind => Ok(Some(format!(
+            "EnableIPv6: flannel has IPv6 with vxlan, wireguard and host-gw only, not with {kind}"
+        ))),
+    }
+}
+
+/// Whether there are subnets, of addresses that pods can have.
+fn subnets(config: &NetworkConfig) -> Result<(), String> {
+    for (leases, prefix) in [(&config.ipv4, ""), (&config.ipv6, "IPv6")] {
+        if let Some(leases) = leases.as_ref().filter(|l| l.count() == 0) {
+            return Err(format!(
+                "{prefix}SubnetMin: {} is above {prefix}SubnetMax {} ({prefix}Network {}, {prefix}SubnetLen {}): no host would get a subnet",
+                leases.min, leases.max, leases.network, leases.len
+            ));
+        }
+        let nobody = NOBODYS.iter().filter_map(|n| n.parse::<Cidr>().ok());
+        if let Some(range) = leases.as_ref().and_then(|l| nobody.into_iter().find(|n| l.overlap(n))) {
+            return Err(format!("{prefix}Network: no pod can have an address of {range}"));
+        }
+    }
+    Ok(())
+}
+
 /// Judges a config by itself. The error is the first thing that cannot be meant so; else warnings.
 pub fn by_itself(config: &NetworkConfig, around: &Surroundings<'_>) -> Result<Vec<String>, String> {
     let mut warnings = config.warnings.clone();
@@ -22,14 +77,8 @@ pub fn by_itself(config: &NetworkConfig, around: &Surroundings<'_>) -> Result<Ve
             "EnableIPv4: is off: with etcd, flanneld leases no IPv6 subnet without an IPv4 one".into()
         );
     }
-    for (leases, prefix) in [(&config.ipv4, ""), (&config.ipv6, "IPv6")] {
-        if let Some(leases) = leases.as_ref().filter(|l| l.count() == 0) {
-            return Err(format!(
-                "{prefix}SubnetMin: {} is above {prefix}SubnetMax {}: no host would get a subnet",
-                leases.min, leases.max
-            ));
-        }
-    }
+    subnets(config)?;
+    warnings.extend(dual_stack(config)?);
     match config.odd.first() {
         Some(odd) if !around.allow_unknown => {
             return Err(format!("{odd} (--allow-unknown takes it)"));
@@ -38,7 +87,7 @@ pub fn by_itself(config: &NetworkConfig, around: &Surroundings<'_>) -> Result<Ve
     }
     if let Some(nodes) = around.nodes.filter(|n| u128::from(*n) > config.hosts()) {
         return Err(format!(
-            "--nodes {nodes}: there are subnets for {} hosts only ({}): a larger SubnetLen or Network",
+            "--nodes {nodes}: there are subnets for {} hosts only ({}): a larger Network or SubnetLen, or less between SubnetMin and SubnetMax left out",
             config.hosts(),
             config.summary()
         ));
@@ -46,7 +95,7 @@ pub fn by_itself(config: &NetworkConfig, around: &Surroundings<'_>) -> Result<Ve
     for service in around.services {
         if let Some(leases) = config.leases().find(|l| l.overlap(service)) {
             return Err(format!(
-                "--service-cidr {service}: hosts would get subnets of it ({}): move SubnetMin or SubnetMax",
+                "--service-cidr {service}: hosts would get subnets of it ({}): another range for the services, or move SubnetMin or SubnetMax",
                 leases.shown()
             ));
         }
@@ -55,11 +104,20 @@ pub fn by_itself(config: &NetworkConfig, around: &Surroundings<'_>) -> Result<Ve
 }
 
 /// The first range of this host's that pods would take away. What flannel, or a bridge in its subnet,
-/// put there for a config that is held is not counted.
-pub fn overlap(config: &NetworkConfig, held: &[NetworkConfig], ranges: &[HostRange]) -> Option<String> {
+/// put there for a config that is held, or for the lease that is this host's own, is not counted.
+pub fn overlap(
+    config: &NetworkConfig,
+    held: &[NetworkConfig],
+    own: &[Cidr],
+    ranges: &[HostRange],
+) -> Option<String> {
+    let would_lease = |config: &NetworkConfig, cidr: &Cidr| config.leases().any(|l| l.would_lease(cidr));
+    // Where this host's lease is one of this config's, flannel has run on it before.
+    let runs = own.iter().any(|subnet| would_lease(config, subnet));
     let is_flannels = |range: &HostRange| {
         range.link.starts_with("flannel")
-            || held.iter().flat_map(NetworkConfig::leases).any(|l| l.would_lease(&range.cidr))
+            || runs && would_lease(config, &range.cidr)
+            || held.iter().any(|held| would_lease(held, &range.cidr))
     };
     ranges.iter().filter(|r| !is_flannels(r)).find_map(|range| {
         let leases = config.leases().find(|l| l.overlap(&range.cidr))?;
@@ -96,21 +154,21 @@ mod tests {
                 &["10.10.10.0/24"],
                 None,
                 Some(
-                    "--service-cidr 10.10.10.0/24: hosts would get subnets of it (10.10.10.0-10.10.20.0 by /24): move SubnetMin or SubnetMax",
+                    "--service-cidr 10.10.10.0/24: hosts would get subnets of it (10.10.10.0-10.10.20.0 by /24): another range for the services, or move SubnetMin or SubnetMax",
                 ),
             ),
             (
                 &["10.9.0.0/24", "fd00:10:0:7::/112"],
                 None,
                 Some(
-                    "--service-cidr fd00:10:0:7::/112: hosts would get subnets of it (fd00:10:0:1::-fd00:10:0:ffff:: by /64): move SubnetMin or SubnetMax",
+                    "--service-cidr fd00:10:0:7::/112: hosts would get subnets of it (fd00:10:0:1::-fd00:10:0:ffff:: by /64): another range for the services, or move SubnetMin or SubnetMax",
                 ),
             ),
             (
                 &[],
                 Some(12),
                 Some(
-                    "--nodes 12: there are subnets for 11 hosts only (10.10.10.0-10.10.20.0 by /24 and fd00:10:0:1::-fd00:10:0:ffff:: by /64, for 11 hosts, vxlan): a larger SubnetLen or Network",
+                    "--nodes 12: there are subnets for 11 hosts only (10.10.10.0-10.10.20.0 by /24 and fd00:10:0:1::-fd00:10:0:ffff:: by /64, for 11 hosts, vxlan): a larger Network or SubnetLen, or less between SubnetMin and SubnetMax left out",
                 ),
             ),
         ] {
@@ -124,7 +182,7 @@ mod tests {
         let swapped = r#"{"Network":"10.3.0.0/16","SubnetMin":"10.3.9.0","SubnetMax":"10.3.8.0"}"#;
         assert_eq!(
             judge(swapped, &[], None).unwrap_err(),
-            "SubnetMin: 10.3.9.0 is above SubnetMax 10.3.8.0: no host would get a subnet"
+            "SubnetMin: 10.3.9.0 is above SubnetMax 10.3.8.0 (Network 10.3.0.0/16, SubnetLen 24): no host would get a subnet"
         );
     }
 
@@ -173,7 +231,10 @@ mod tests {
             ),
         ] {
             let ranges = [range(link, cidr, is_address)];
-            assert_eq!(overlap(&config, held, &ranges).as_deref(), found, "{link} {cidr}");
+            let own = ["10.10.12.1/24".parse().unwrap()];
+            let beside_own = overlap(&config, &[], &own, &ranges);
+            assert_eq!(beside_own.is_none(), cidr.ends_with("/24") || found.is_none(), "{link} {cidr}");
+            assert_eq!(overlap(&config, held, &[], &ranges).as_deref(), found, "{link} {cidr}");
         }
     }
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 pub use backend::Backend;
 pub use family::Leases;
-pub use secret::{is_secret, shown};
+pub use secret::{is_secret, is_shown, shown};
 
 use crate::plan::nearest::nearest;
 use crate::types::{Cidr, Version, show_version};
@@ -42,7 +42,6 @@ pub struct NetworkConfig {
     /// What one should know.
     pub warnings: Vec<String>,
     nftables: bool,
-    unknown: Vec<(String, Value)>,
 }
 
 /// Every name that flanneld's Config ever had, and the version it came with.
@@ -69,7 +68,7 @@ pub fn parse(text: &str, version: Version) -> Result<NetworkConfig, String> {
         NoObject::NotJson(why) => format!("is not JSON: {why}"),
         NoObject::Other => "is JSON, but no object with a Network in it".into(),
     })?;
-    let (odd, unknown) = sort_out(&pairs, version);
+    let odd = sort_out(&pairs, version);
     let known = Pairs(pairs.0.iter().filter(|(n, _)| knows(n, version)).cloned().collect());
     let flag = |name: &str| known.plain(name, go_json::boolean, "boolean");
     let has_ipv4 = flag("EnableIPv4")?.unwrap_or(true);
@@ -79,6 +78,10 @@ pub fn parse(text: &str, version: Version) -> Result<NetworkConfig, String> {
     let (asked4, asked6) = (asked(&known, "", true)?, asked(&known, "IPv6", false)?);
     if !has_ipv4 && !has_ipv6 {
         return Err("EnableIPv4: is off, and EnableIPv6 is not on: no family is left".into());
+    }
+    if has_ipv4 && asked4.network.is_none() {
+        let instead = odd.first().map(|o| format!(" ({o})")).unwrap_or_default();
+        return Err(format!("Network: is missing{instead}"));
     }
     let ipv4 = has_ipv4.then(|| family::leases(&asked4, true, before_0_10)).transpose()?;
     let ipv6 = has_ipv6.then(|| family::leases(&asked6, false, false)).transpose()?;
@@ -91,7 +94,6 @@ pub fn parse(text: &str, version: Version) -> Result<NetworkConfig, String> {
         ipv6,
         backend,
         nftables,
-        unknown,
     };
     config.warn_of(&pairs, &known, has_ipv6);
     Ok(config)
@@ -121,10 +123,10 @@ fn asked(pairs: &Pairs<'_>, prefix: &str, is_ipv4: bool) -> Result<Asked, String
     Ok(Asked { network, len, min: addr("SubnetMin")?, max: addr("SubnetMax")? })
 }
 
-/// The names that this flannel does not know: what is wrong with them, and their values.
-fn sort_out(pairs: &Pairs<'_>, version: Version) -> (Vec<String>, Vec<(String, Value)>) {
-    let (mut odd, mut unknown) = (Vec::new(), Vec::new());
-    for (name, raw) in pairs.0.iter().filter(|(n, _)| !knows(n, version)) {
+/// What is wrong with the names that this flannel does not know.
+fn sort_out(pairs: &Pairs<'_>, version: Version) -> Vec<String> {
+    let mut odd = Vec::new();
+    for (name, _) in pairs.0.iter().filter(|(n, _)| !knows(n, version)) {
         let later = KEYS.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         odd.push(match later {
             Some((key, since)) => format!(
@@ -140,9 +142,8 @@ fn sort_out(pairs: &Pairs<'_>, version: Version) -> (Vec<String>, Vec<(String, V
                 format!("{name}: flannel knows no such field{near}")
             }
         });
-        unknown.push((name.clone(), serde_json::from_str(raw).unwrap_or_default()));
     }
-    (odd, unknown)
+    odd
 }
 
 fn nearest_key(name: &str) -> Option<&'static str> {
@@ -155,15 +156,19 @@ fn nearest_key(name: &str) -> Option<&'static str> {
 impl NetworkConfig {
     fn warn_of(&mut self, pairs: &Pairs<'_>, known: &Pairs<'_>, has_ipv6: bool) {
         for (name, last) in pairs.repeated() {
-            let last = if is_secret(name) || name.eq_ignore_ascii_case("Backend") { "" } else { last };
-            self.warnings.push(format!("{name}: stands there twice: flannel takes the last, {last}"));
+            let is_short = is_shown(name) && !name.eq_ignore_ascii_case("Backend");
+            let last = if is_short { format!(", {last}") } else { String::new() };
+            self.warnings.push(format!("{name}: stands there twice: flannel takes the last{last}"));
         }
         // Read, and then emptied: they are for the Kubernetes mode.
         for name in ["Networks", "IPv6Networks"].into_iter().filter(|n| known.all(n).next().is_some()) {
             self.odd.push(format!("{name}: flannel passes over it: give one Network"));
         }
-        if known.all("IPv6Network").next().is_some() && !has_ipv6 {
-            self.odd.push("IPv6Network: flannel passes over it without \"EnableIPv6\": true".into());
+        let is_six = |name: &&str| known.all(name).next().is_some() && !has_ipv6;
+        for name in
+            ["IPv6Network", "IPv6SubnetLen", "IPv6SubnetMin", "IPv6SubnetMax"].into_iter().filter(is_six)
+        {
+            self.odd.push(format!("{name}: flannel passes over it without \"EnableIPv6\": true"));
         }
     }
 
@@ -199,14 +204,27 @@ impl NetworkConfig {
         all.push(("EnableNFTables".into(), json!(self.nftables)));
         all.push(("Backend.Type".into(), json!(self.backend.kind)));
         let fields = self.backend.fields.iter().map(|(k, v)| (format!("Backend.{k}"), v.clone()));
-        all.into_iter().chain(fields).chain(self.unknown.iter().cloned()).collect()
+        all.into_iter().chain(fields).collect()
     }
 }
 
-/// PREFIX/NAME, with the slashes as flannel's path.Join leaves them: v3 keys are literal.
-pub fn key(prefix: &str, name: &str) -> String {
-    let parts: Vec<&str> = prefix.split('/').filter(|p| !p.is_empty()).chain([name]).collect();
-    format!("/{}", parts.join("/"))
+/// PREFIX/NAME as flannel's path.Join cleans it: v3 keys are literal. A prefix without its first slash is
+/// another key in v3 than in v2: an error.
+pub fn key(prefix: &str, name: &str) -> Result<String, String> {
+    if !prefix.starts_with('/') {
+        return Err(format!(
+            "does not begin with a slash: give /{prefix}, and flanneld's --etcd-prefix alike"
+        ));
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in prefix.split('/').chain([name]) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    Ok(format!("/{}", parts.join("/")))
 }
 
 #[cfg(test)]

@@ -2,32 +2,41 @@
 
 use serde_json::{Value, json};
 
+use super::backends;
+
 /// Whether a field is a secret: ipsec's and wireguard's PSK, the clouds' AccessKeySecret.
 pub fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     ["psk", "secret", "password", "token"].iter().any(|s| key.contains(s))
 }
 
-/// A config as it may be shown in a log: as compact JSON, without its secrets.
+/// Whether a field's value may be seen: flannel's own that are no secrets. What a field that nobody knows
+/// holds (a mistyped PSK), or a command of the extension backend, may be one.
+pub fn is_shown(key: &str) -> bool {
+    let is_lease = ["PublicIP", "PublicIPv6", "BackendType"].iter().any(|k| k.eq_ignore_ascii_case(key));
+    let is_own = super::KEYS.iter().any(|(k, _)| k.eq_ignore_ascii_case(key)) || backends::is_field(key);
+    let is_command = key.to_ascii_lowercase().ends_with("command");
+    (is_lease || is_own || key.eq_ignore_ascii_case("Type")) && !is_command && !is_secret(key)
+}
+
+/// A config or a lease as it may be shown in a log: as compact JSON, without what may be secret.
 pub fn shown(config: &[u8]) -> String {
     match serde_json::from_slice::<Value>(config) {
-        Ok(mut value) => {
+        Ok(mut value) if value.is_object() => {
             hide(&mut value);
             value.to_string()
         }
-        Err(_) => format!("({} bytes that are not JSON)", config.len()),
+        _ => format!("({} bytes that are no JSON object)", config.len()),
     }
 }
 
 fn hide(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            for (key, inner) in map.iter_mut() {
-                if is_secret(key) { *inner = json!("***") } else { hide(inner) }
-            }
+    for (key, inner) in value.as_object_mut().into_iter().flatten() {
+        match inner {
+            _ if !is_shown(key) => *inner = json!("***"),
+            Value::Object(_) => hide(inner),
+            _ => {}
         }
-        Value::Array(list) => list.iter_mut().for_each(hide),
-        _ => {}
     }
 }
 
@@ -37,10 +46,14 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        let ipsec = br#"{"Network":"10.3.0.0/16","Backend":{"Type":"ipsec","PSK":"s3cret","Inner":[{"AccessKeySecret":"s3cret"}]}}"#;
+        let ipsec = br#"{"Network":"10.3.0.0/16","Backend":{"Type":"ipsec","PSK":"s3cret","PreSharedKey":"s3cret","Inner":[{"AccessKeySecret":"s3cret"}]}}"#;
         let text = shown(ipsec);
         assert!(!text.contains("s3cret") && text.contains(r#""PSK":"***""#), "{text}");
-        assert_eq!(shown(b"{\"b\": 1,\n \"a\": 2}\n"), r#"{"b":1,"a":2}"#);
-        assert_eq!(shown(b"{\"PSK\":\"s3cret\",}"), "(17 bytes that are not JSON)");
+        assert_eq!(shown(b"{\"Port\": 1,\n \"a\": 2}\n"), r#"{"Port":1,"a":"***"}"#);
+        let command = br#"{"Backend":{"Type":"extension","PreStartupCommand":"curl -H s3cret"}}"#;
+        assert_eq!(shown(command), r#"{"Backend":{"Type":"extension","PreStartupCommand":"***"}}"#);
+        for text in [&b"{\"PSK\":\"s3cret\",}"[..], b"\"{PSK: s3cret}..\"", b"[\"PSK\",\"s3cret\"]"] {
+            assert_eq!(shown(text), format!("({} bytes that are no JSON object)", text.len()));
+        }
     }
 }

@@ -46,6 +46,18 @@ fn what_flanneld_would_refuse_is_refused_with_its_field() {
         ("[]", "is JSON, but no object"),
         (r#"{"Network":"10.3.0.0/16"} x"#, "is not JSON: trailing characters at line 1 column 27"),
         ("{}", "Network: is missing"),
+        (
+            r#"{"Netwrok":"10.3.0.0/16"}"#,
+            "Network: is missing (Netwrok: flannel knows no such field: did you mean Network?)",
+        ),
+        (
+            r#"{"Network":"10.3.0.0/16","Backend":{"Type":"vxlan","VNI":"x","vni":1}}"#,
+            "Backend.VNI: \"x\" is no whole number",
+        ),
+        (
+            r#"{"Network":"10.3.0.0/16","Backend":{"Type":"udp","Port":1e999}}"#,
+            "Backend.Port: 1e999 is no whole number",
+        ),
         (r#"{"Network":10}"#, "Network: 10 has no prefix length"),
         (r#"{"Network":null}"#, "Network: null has no prefix length"),
         (r#"{"Network":""}"#, "Network: \"\" has no prefix length"),
@@ -170,8 +182,9 @@ fn the_rules_of_old() {
 
 #[test]
 fn the_prefix_is_normalised() {
-    for prefix in ["/coreos.com/network", "coreos.com/network/", "//coreos.com//network"] {
-        assert_eq!(key(prefix, "config"), "/coreos.com/network/config");
+    for prefix in ["/coreos.com/network", "/coreos.com/network/", "//coreos.com//./x/../network"] {
+        assert_eq!(key(prefix, "config").unwrap(), "/coreos.com/network/config");
     }
-    assert_eq!(key("/", "config"), "/config");
+    assert_eq!(key("/", "config").unwrap(), "/config");
+    assert!(key("coreos.com/network", "config").unwrap_err().starts_with("does not begin with a slash"));
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use super::{Deadline, Progress, pause};
+use super::{Deadline, FIRST_PAUSE, LONGEST_PAUSE, Progress, pause};
 use crate::error::Result;
+use crate::sys::clock;
 
 /// How often to look when the kernel gives no inotify instance (fs.inotify.max_user_instances).
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -17,6 +18,8 @@ pub enum Seen<T> {
     Ready(T),
     /// Not yet, and why.
     NotYet(String),
+    /// Not yet, and what is missing will not show in the file: it is looked for again soon.
+    Elsewhere(String),
 }
 
 /// Waits for a file to become what `look` wants. One look comes first: a lease that is there costs no
@@ -30,38 +33,47 @@ pub fn file<T>(
 ) -> Result<T> {
     let shown = path.display().to_string();
     let mut progress = Progress::new(&shown);
-    let mut why = match look(path)? {
-        Seen::Ready(value) => return Ok(value),
-        Seen::NotYet(why) => why,
-    };
+    let mut soon = FIRST_PAUSE;
+    let mut found = look(path)?;
     let mut watch: Option<Watch> = None;
-    while !deadline.passed() {
-        let directory = nearest_directory(path);
-        let is_new = watch.as_ref().is_none_or(|w| w.directory != directory);
-        if is_new {
-            watch = Watch::on(&directory);
-        } else {
-            progress.report(&why);
-            // A mount over the directory wakes no watch: the next report looks again all the same.
-            let span = progress.next_report().max(Duration::from_millis(1));
-            let span = deadline.left().map_or(span, |left| span.min(left));
-            // A directory that was replaced by another of its name is watched anew.
-            watch.take_if(|w| !w.sleep(span));
-        }
-        why = match look(path)? {
+    loop {
+        let (why, is_elsewhere) = match found {
             Seen::Ready(value) => {
                 // To close it here would keep the lease from whoever waits for 10 ms: the exit does it.
                 std::mem::forget(watch);
                 return Ok(value);
             }
-            Seen::NotYet(why) => why,
+            Seen::NotYet(why) => (why, false),
+            Seen::Elsewhere(why) => (why, true),
         };
-        if watch.is_none() {
-            progress.report(&why);
-            pause(deadline.left().map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY)));
+        if deadline.passed() {
+            return Err(progress.give_up(deadline, &why));
         }
+        let directory = nearest_directory(path);
+        let is_watched = watch.as_ref().is_some_and(|w| w.directory == directory);
+        watch = if is_watched { watch } else { Watch::on(&directory) };
+        if is_watched || watch.is_none() {
+            progress.report(&why);
+            // A mount over the directory wakes no watch: the next report looks again all the same.
+            let mut span = progress.next_report().max(Duration::from_millis(1));
+            if is_elsewhere {
+                span = span.min(clock::jitter(soon));
+                soon = (soon * 2).min(LONGEST_PAUSE);
+            }
+            let span = deadline.left().map_or(span, |left| span.min(left));
+            watch = rest(watch, span);
+        }
+        found = look(path)?;
     }
-    Err(progress.give_up(deadline, &why))
+}
+
+/// Waits for the watch, if there is one; a directory that was replaced by another of its name is to be
+/// watched anew.
+fn rest(watch: Option<Watch>, span: Duration) -> Option<Watch> {
+    if watch.is_none() {
+        pause(span.min(LOOK_EVERY));
+    }
+    watch.filter(|w| w.sleep(span))
 }
 
 fn nearest_directory(path: &Path) -> PathBuf {

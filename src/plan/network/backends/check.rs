@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Backend, Kind};
-use crate::plan::network::is_secret;
+use super::{Backend, Field, Kind};
+use crate::plan::network::is_shown;
 
 /// Judges the fields of a backend; absent ones have their defaults. Names that the backend does not
 /// read on Linux are passed over, as by flanneld. null is refused: Go passes over it, so it is to be
@@ -17,11 +17,26 @@ pub fn check(backend: &Backend, fields: &[(String, Value)]) -> Result<(), String
             values.extend(field.default.value());
         }
         for value in values {
-            let shown = if is_secret(name) { String::new() } else { format!("{value} ") };
+            let shown = if is_shown(name) { format!("{value} ") } else { String::new() };
             fits(field.kind, &value).map_err(|why| format!("Backend.{name}: {shown}{why}"))?;
         }
     }
     Ok(())
+}
+
+/// Judges one field as it is spelt.
+pub fn check_one(field: &Field, raw: &str) -> Result<(), String> {
+    if field.windows {
+        return Ok(());
+    }
+    let name = field.name;
+    let value = serde_json::from_str(raw).unwrap_or_default();
+    let shown =
+        if is_shown(name) { format!("{} ", raw.chars().take(40).collect::<String>()) } else { String::new() };
+    fits(field.kind, &value).map_err(|why| {
+        let reason = if name == "VNI" { ": flannel.VNI has to be a link's name" } else { "" };
+        format!("Backend.{name}: {shown}{why}{reason}")
+    })
 }
 
 /// Whether a value fits; why not is said without it.
