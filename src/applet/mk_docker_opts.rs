@@ -76,16 +76,11 @@ applet_args! {
 
 fn run(words: &Words, report: &mut Report) -> Result<()> {
     let args: Args = words.parse()?;
-    let key = args.key.as_deref().unwrap_or("DOCKER_OPTS");
-    if !is_name(key) {
-        return Err(Error::usage(format!("--key {key}: is no name of a variable")));
-    }
-    if args.output.is_some() && args.output == args.env_file {
-        return Err(Error::usage("--output and --env-file are one file: the lease would be lost"));
-    }
     // The script waits for nothing.
     let timeout = if words.count("--timeout") > 0 { args.common().timeout } else { Timeout::Once };
     let input = args.env_file.clone().unwrap_or_else(|| SUBNET_ENV.into());
+    let key = args.key.as_deref().unwrap_or("DOCKER_OPTS");
+    check(&args, key, &input)?;
     let lease = match args.mk_compat {
         None => from_lease(&from_file(&input, true, &Deadline::start(timeout), |_| Ok(None))?, &input)?,
         Some(_) => from_text(&input)?,
@@ -113,6 +108,17 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let text = text.map_err(Error::failed)?;
     write(&args, text, report)?;
     if args.mk_compat == Some(Compat::Sh06) { check_route(&lease) } else { Ok(()) }
+}
+
+fn check(args: &Args, key: &str, input: &Path) -> Result<()> {
+    if !is_name(key) {
+        return Err(Error::usage(format!("--key {key}: is no name of a variable")));
+    }
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if args.output.as_deref().is_some_and(|output| real(output) == real(input)) {
+        return Err(Error::usage("--output and --env-file are one file: the lease would be lost"));
+    }
+    Ok(())
 }
 
 fn from_lease(lease: &Lease, path: &Path) -> Result<Inputs> {

@@ -37,8 +37,10 @@ pub struct Write {
 impl fmt::Display for Write {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let redacted = shown(self.value.as_bytes());
-        let is_open = !redacted.contains("\"***\"") && !self.value.trim_end().contains('\n');
-        let (key, value) = (quote(&self.key), quote(if is_open { self.value.trim_end() } else { &redacted }));
+        // As it is only where that is all there is: a name that comes twice hides what it holds first.
+        let own = self.value.trim_end();
+        let is_open = !own.contains('\n') && own.split_whitespace().collect::<String>() == redacted;
+        let (key, value) = (quote(&self.key), quote(if is_open { own } else { &redacted }));
         match (self.api, self.replaces) {
             ("v2", None) => write!(f, "ETCDCTL_API=2 etcdctl mk {key} {value}"),
             ("v2", Some(index)) => {
@@ -173,5 +175,8 @@ mod tests {
         let value = format!(r#"{{"Network":"10.3.0.0/16","Backend":{{"Type":"ipsec","PSK":"{psk}"}}}}"#);
         let write = Write { api: "v3", key: "/k".into(), value, replaces: None };
         assert!(!write.to_string().contains("s3cret") && write.to_string().contains(r#""PSK":"***""#));
+        let twice = r#"{"Backend":{"Type":"ipsec","PSK":"s3cret"},"Backend":{"Type":"udp"}}"#.to_owned();
+        let write = Write { api: "v3", key: "/k".into(), value: twice, replaces: None };
+        assert!(!write.to_string().contains("s3cret"), "{write}");
     }
 }

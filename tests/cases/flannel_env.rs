@@ -76,10 +76,14 @@ fn every_form_is_read_back_by_its_own_reader() {
             "{}echo $FLANNEL_SUBNET $FLANNEL_SUBNET_NETWORK $FLANNEL_SUBNET_LEN $FLANNEL_MTU",
             get(form)
         );
-        let done = finish(std::process::Command::new("sh").args(["-c", &script]));
-        assert_eq!(done.ok(), "10.42.17.1/24 10.42.17.0/24 24 1450\n");
+        for shell in ["dash", "bash"] {
+            let done = finish(std::process::Command::new(shell).args(["-c", &script]));
+            assert_eq!(done.ok(), "10.42.17.1/24 10.42.17.0/24 24 1450\n", "{shell}");
+        }
     }
     assert!(get("export").lines().all(|l| l.starts_with("export FLANNEL_")));
+    let file = dir.file("lease.json", get("json"));
+    assert_eq!(crate::support::tool("jq", &["-r", ".FLANNEL_SUBNET_LAST", &file]), "10.42.17.254\n");
     let json: serde_json::Value = serde_json::from_str(&get("json")).unwrap();
     assert_eq!((&json["FLANNEL_SUBNET_IP"], &json["FLANNEL_IPMASQ"]), (&"10.42.17.1".into(), &"true".into()));
     let report = run(&["flannel-env", "--env-file", &path, "--json"]).json();

@@ -145,7 +145,7 @@ fn not_read(args: &Args, path: &Path, unit: &Unit, report: &mut Report) -> Resul
     } else {
         format!("docker.service does not read {shown}: --format systemd does it")
     };
-    if args.restart.is_some() {
+    if args.restart.is_some_and(How::is_by_systemd) {
         return Err(Error::conflict(format!("{why}: a restart would change nothing")));
     }
     if is_named || path.starts_with("/etc") {

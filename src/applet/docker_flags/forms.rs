@@ -100,6 +100,7 @@ pub fn compose(args: &Args, settings: &[Setting]) -> Result<Outcome> {
         Format::DaemonJson => {
             let merged = json::merge(text, settings).map_err(conflict)?;
             let gone = merged.changes.iter().filter_map(|c| c.strip_prefix("without "));
+            let gone = gone.filter(|g| !g.starts_with("a byte order mark"));
             outcome.dropped = gone.map(str::to_owned).collect();
             (merged.text, merged.changes.join(", "))
         }
@@ -185,7 +186,9 @@ pub fn store(
         file::write_atomic(&edit.path, edit.text.as_bytes(), 0o644)
     })?;
     match how {
-        Some(how) if has_changed || restart::is_due() => restart::run(how, socket, deadline, report),
+        Some(how) if has_changed || restart::is_due() => {
+            restart::run(how, has_changed, socket, deadline, report)
+        }
         _ => Ok(()),
     }
 }

@@ -95,7 +95,8 @@ impl Unit {
         let line = self.service.exec_start.as_deref().unwrap_or_default();
         let argv = words::words(line, &self.variables).unwrap_or_default();
         let program = argv.first().and_then(|p| p.rsplit('/').next()).unwrap_or_default();
-        program.starts_with("dockerd") || program == "docker"
+        let is_daemon = argv.get(1).is_some_and(|w| w == "daemon" || w.starts_with("--daemon") || w == "-d");
+        program.starts_with("dockerd") || program.starts_with("docker") && is_daemon
     }
 
     /// dockerd's command line, each word with the file that it stands in.

@@ -135,6 +135,9 @@ fn settings(
     for warning in warnings {
         report.warn(warning);
     }
+    if wanted.mtu.is_none() {
+        report.warn("the lease says no MTU: containers get docker's 1500, too much for an overlay: --mtu");
+    }
     Ok((settings, version))
 }
 

@@ -69,15 +69,23 @@ impl How {
         let Self::Pid(pid) = self else { return self.settled().map(drop) };
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         // Before 1.12 docker's client and its daemon were one program.
-        let is_old_daemon = || command_line(pid).iter().any(|w| w == "daemon" || w == "-d");
+        let is_old_daemon = || {
+            let words = command_line(pid);
+            words.get(1).is_some_and(|w| w == "daemon" || w.starts_with("--daemon") || w.starts_with("-d"))
+        };
         match name.trim() {
             "dockerd" => Ok(()),
             "docker" if is_old_daemon() => Ok(()),
-            // An earlier run ended it, and did not see it come back.
+            // An earlier run ended it, and did not see it come back: `run` waits for that.
             "" if is_due() => Ok(()),
             "" => Err(Error::usage(format!("--restart {pid}: there is no such process"))),
             other => Err(Error::usage(format!("--restart {pid}: is {other}, not dockerd"))),
         }
+    }
+
+    /// Whether systemd starts docker again, so that its unit counts.
+    pub fn is_by_systemd(self) -> bool {
+        self.settled().is_ok_and(|how| how == Self::Systemd)
     }
 
     fn settled(self) -> Result<Self> {
@@ -135,12 +143,19 @@ fn name(how: How) -> &'static str {
     }
 }
 
-/// Restarts docker and waits until it answers; `socket` is where its settings say.
-pub fn run(how: How, socket: Option<&str>, deadline: &Deadline, report: &mut Report) -> Result<()> {
+/// Restarts docker and waits until it answers; `has_changed`: this run changed
+/// its settings; `socket` is where they say that it listens.
+pub fn run(
+    how: How,
+    has_changed: bool,
+    socket: Option<&str>,
+    deadline: &Deadline,
+    report: &mut Report,
+) -> Result<()> {
     let how = how.settled()?;
     let url = docker_url(socket)?;
     report.carry_out(&how.steps(), |step| match how {
-        How::Pid(pid) => end(pid, deadline),
+        How::Pid(pid) => end(pid, has_changed, deadline),
         _ => call(&step.line, deadline),
     })?;
     if report.dry_run {
@@ -172,9 +187,13 @@ fn call(line: &str, deadline: &Deadline) -> Result<()> {
 }
 
 /// Ends a dockerd and waits until it is gone: its successor has to be another one.
-fn end(pid: i32, deadline: &Deadline) -> Result<()> {
+fn end(pid: i32, is_new: bool, deadline: &Deadline) -> Result<()> {
     // Much may have happened since it was looked at: the pid may be another's by now.
     How::Pid(pid).check()?;
+    if is_new && command_line(pid).is_empty() {
+        let why = "there is no such process (any more): give the pid of the dockerd that runs";
+        return Err(Error::failed(why));
+    }
     match kill(Pid::from_raw(pid), Signal::SIGTERM) {
         Ok(()) | Err(nix::Error::ESRCH) => {}
         Err(e) => return Err(Error::failed(e.desc())),

@@ -170,7 +170,7 @@ fn write(api: &dyn KeyValue, step: &Write, config: Option<&NetworkConfig>, versi
         None => held == value,
     };
     match api.read(&step.key).context("reading it back")? {
-        Some(s) if is_wanted(&s.value) => Ok(()),
+        Some(s) if is_wanted(&s.value) && s.lasts == Lasts::ForGood => Ok(()),
         Some(s) if written == Written::Lost => {
             Err(Error::failed(format!("another came first: {}: run it again", shown(&s.value))))
         }

@@ -25,7 +25,8 @@ impl<'c> V2<'c> {
         let answer = cluster.send("GET", "/v2/keys/", None)?;
         // What a v2 API says, and no other server: a node, or an error with its number.
         let is_v2 = |j: Value| !j["node"].is_null() || !j["errorCode"].is_null();
-        let served = json(&answer).is_some_and(is_v2) && answer.status != 405;
+        let is_refusal = matches!(answer.status, 401 | 403);
+        let served = json(&answer).is_some_and(|j| is_refusal || is_v2(j)) && answer.status != 405;
         Ok(served.then_some(Self { cluster }))
     }
 

@@ -53,9 +53,10 @@ pub fn outside(sources: &Sources<'_>, subnet: &Cidr) -> Vec<String> {
     found
 }
 
-/// The first unix socket that dockerd is told to listen on.
+/// The first unix socket that dockerd is told to listen on; `unix://` alone is its usual one.
 pub fn socket(sources: &Sources<'_>) -> Option<String> {
-    values(sources, "host").into_iter().map(|(_, text)| text).find(|t| t.starts_with("unix://"))
+    let first = values(sources, "host").into_iter().map(|(_, text)| text).find(|t| t.starts_with("unix://"));
+    first.filter(|text| text != "unix://")
 }
 
 #[cfg(test)]

@@ -15,11 +15,12 @@ pub struct Surroundings<'a> {
 
 /// What is the host's own, nobody's or everybody's: loopback, link-local, multicast, "this" network,
 /// IPv4 in IPv6's clothes (RFC 6890).
-const NOBODYS: [&str; 9] = [
+const NOBODYS: [&str; 10] = [
     "0.0.0.0/8",
     "127.0.0.0/8",
     "169.254.0.0/16",
-    "224.0.0.0/3",
+    "224.0.0.0/4",
+    "255.255.255.255/32",
     "::1/128",
     "::/128",
     "::ffff:0:0/96",

@@ -33,6 +33,8 @@ pub fn shown(config: &[u8]) -> String {
 fn hide(value: &mut Value) {
     for (key, inner) in value.as_object_mut().into_iter().flatten() {
         match inner {
+            // No field that may be seen holds a list of objects, but for one that is mistaken.
+            Value::Array(items) if items.iter().any(|i| !i.is_string()) => *inner = json!("***"),
             _ if !is_shown(key) => *inner = json!("***"),
             Value::Object(_) => hide(inner),
             _ => {}
@@ -50,6 +52,8 @@ mod tests {
         let text = shown(ipsec);
         assert!(!text.contains("s3cret") && text.contains(r#""PSK":"***""#), "{text}");
         assert_eq!(shown(b"{\"Port\": 1,\n \"a\": 2}\n"), r#"{"Port":1,"a":"***"}"#);
+        let list = br#"{"Backend":[{"Type":"ipsec","PSK":"s3cret"}]}"#;
+        assert_eq!(shown(list), r#"{"Backend":"***"}"#);
         let command = br#"{"Backend":{"Type":"extension","PreStartupCommand":"curl -H s3cret"}}"#;
         assert_eq!(shown(command), r#"{"Backend":{"Type":"extension","PreStartupCommand":"***"}}"#);
         for text in [&b"{\"PSK\":\"s3cret\",}"[..], b"\"{PSK: s3cret}..\"", b"[\"PSK\",\"s3cret\"]"] {
