@@ -250,3 +250,18 @@ fn a_route_to_the_subnet_by_another_host() {
     assert_eq!(host.kboot(&["mk-docker-opts.sh", "-c", "--mk-compat", "0.5"]).code, 0);
     assert_eq!(written(), text.replace("1472\"", "1472 \""));
 }
+
+/// Some units give the script its own input to write to: the lease would be gone.
+#[test]
+fn the_lease_is_not_written_over() {
+    let dir = Scratch::new();
+    let text = "FLANNEL_SUBNET=10.4.9.1/24\nFLANNEL_MTU=1422\n";
+    let input = dir.file("subnet.env", text);
+    let same = dir.path("./subnet.env");
+    for compat in [&[][..], &["--mk-compat", "0.6"]] {
+        let done = run(&[&["mk-docker-opts.sh", "-f", &input, "-d", &same], compat].concat());
+        let says = "kboot mk-docker-opts.sh: --output and --env-file are one file: the lease would be lost";
+        assert_eq!(done.error(), (2, says));
+        assert_eq!(fs::read_to_string(&input).unwrap(), text);
+    }
+}
