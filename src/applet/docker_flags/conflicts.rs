@@ -48,11 +48,7 @@ pub fn check(
             .map_err(|e| Error::conflict(format!("{shown}: dockerd would not read it: {e}")))
     });
     let map = map.transpose()?;
-    let sources = Sources {
-        json: map.as_ref().map(|m| (shown.as_str(), m)),
-        flags: &flags,
-        version: version.map(|(major, minor, _)| (major.into(), minor.into())),
-    };
+    let sources = Sources { json: map.as_ref().map(|m| (shown.as_str(), m)), flags: &flags, version };
     let mut found = conflicts::find(&sources);
     found.extend(lease.subnet.iter().flat_map(|subnet| around::outside(&sources, subnet)));
     match found.as_slice() {
@@ -105,7 +101,10 @@ fn flags(args: &Args, outcome: &Outcome, report: &mut Report) -> Result<Places> 
         });
     };
     if !unit.starts_dockerd() {
-        report.warn(format!("{}: starts docker by another program: its flags are not seen", unit.starter));
+        report.warn(format!(
+            "{}: starts docker by another program: its flags are not seen",
+            unit.service.starter
+        ));
         return Ok(Vec::new());
     }
     let places = unit.flags()?;
@@ -128,9 +127,9 @@ fn overruling<'u>(args: &Args, unit: &'u Unit) -> &'u String {
     let own = args.output.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
     let line = unit.service.exec_start.as_deref().unwrap_or_default();
     let variable = crate::plan::docker::unit::variable_read(line);
-    let origin = variable.as_ref().map_or(&unit.starter, |name| unit.origin(name));
-    if unit.starter == own || Path::new(origin).with_extension("conf") == Path::new(&own) {
-        &unit.starter
+    let origin = variable.as_ref().map_or(&unit.service.starter, |name| unit.origin(name));
+    if unit.service.starter == own || Path::new(origin).with_extension("conf") == Path::new(&own) {
+        &unit.service.starter
     } else {
         origin
     }
@@ -157,6 +156,7 @@ fn not_read(args: &Args, path: &Path, unit: &Unit, report: &mut Report) -> Resul
 fn sysv_flags() -> Result<Places> {
     let text = host::text(Path::new(DEFAULT_FILE))?.unwrap_or_default();
     let value = words::env_file(&text).into_iter().rev().find(|(name, _)| name == "DOCKER_OPTS");
-    let words = value.map(|(_, v)| v.split_whitespace().map(str::to_owned).collect()).unwrap_or_default();
-    Ok(vec![(DEFAULT_FILE.to_owned(), words)])
+    let words = words::split(&value.unwrap_or_default().1, false)
+        .map_err(|why| Error::conflict(format!("{DEFAULT_FILE}: {why}")))?;
+    Ok(vec![(DEFAULT_FILE.to_owned(), words.into_iter().map(|w| w.text).collect())])
 }

@@ -125,7 +125,7 @@ fn drop_in(args: &Args, settings: &[Setting], old: Option<String>, mut outcome: 
     if !line.is_empty() && !unit.starts_dockerd() {
         return Err(Error::conflict(format!(
             "{}: ExecStart={line}: does not start dockerd itself",
-            unit.starter
+            unit.service.starter
         )));
     }
     let env_name = env_path.display().to_string().replace('%', "%%");
@@ -176,8 +176,8 @@ pub fn store(
         outcome.edits.into_iter().partition(|e| e.old.as_deref() == Some(e.text.as_str()));
     report.already(same.len());
     let has_changed = !changed.is_empty();
-    if let Some(how) = how.filter(|_| has_changed) {
-        restart::remember(how, report)?;
+    if how.is_some() && has_changed {
+        restart::remember(report)?;
     }
     report.carry_out(&changed, |edit| {
         if let Some(parent) = edit.path.parent().filter(|p| !p.as_os_str().is_empty()) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::forms::Edit;
 use crate::error::{Error, Result};
 use crate::plan::docker::unit::{self, File, Service};
-use crate::plan::docker::{odd_assignment, words};
+use crate::plan::docker::{is_dockerd, odd_assignment, words};
 use crate::sys::file;
 
 /// Where units are, the first winning (systemd.unit(5)).
@@ -29,8 +29,6 @@ pub struct Unit {
     pub variables: Vec<(String, String)>,
     /// Which file each variable comes from.
     origins: Vec<(String, String)>,
-    /// The file whose `ExecStart=` counts.
-    pub starter: String,
 }
 
 /// What is read; `edits` stand for what is there now.
@@ -54,10 +52,7 @@ impl Unit {
             files.push(File { path: path.display().to_string(), text });
         }
         let service = unit::read(&files).map_err(Error::conflict)?;
-        let sets =
-            |f: &&File| words::lines(&f.text).iter().any(|l| l.starts_with("ExecStart=") && l.len() > 10);
-        let starter = files.iter().rev().find(sets).map_or("docker.service", |f| &f.path).to_owned();
-        let mut found = Self { service, variables: Vec::new(), origins: Vec::new(), starter };
+        let mut found = Self { service, variables: Vec::new(), origins: Vec::new() };
         found.read_variables(&reader)?;
         Ok(Some(found))
     }
@@ -93,20 +88,17 @@ impl Unit {
     /// Whether it starts dockerd itself, not something that would.
     pub fn starts_dockerd(&self) -> bool {
         let line = self.service.exec_start.as_deref().unwrap_or_default();
-        let argv = words::words(line, &self.variables).unwrap_or_default();
-        let program = argv.first().and_then(|p| p.rsplit('/').next()).unwrap_or_default();
-        let is_daemon = argv.get(1).is_some_and(|w| w == "daemon" || w.starts_with("--daemon") || w == "-d");
-        program.starts_with("dockerd") || program.starts_with("docker") && is_daemon
+        is_dockerd(&words::words(line, &self.variables).unwrap_or_default())
     }
 
     /// dockerd's command line, each word with the file that it stands in.
     pub fn flags(&self) -> Result<Vec<(String, Vec<String>)>> {
         let line = self.service.exec_start.as_deref().unwrap_or_default();
         let pieces = words::pieces(line, &self.variables)
-            .map_err(|why| Error::conflict(format!("{}: ExecStart={line}: {why}", self.starter)))?;
+            .map_err(|why| Error::conflict(format!("{}: ExecStart={line}: {why}", self.service.starter)))?;
         let mut places: Vec<(String, Vec<String>)> = Vec::new();
         for piece in pieces {
-            let place = piece.variable.as_ref().map_or(&self.starter, |name| self.origin(name));
+            let place = piece.variable.as_ref().map_or(&self.service.starter, |name| self.origin(name));
             let words = piece.words.iter().map(|w| w.text.clone());
             match places.last_mut() {
                 Some((last, all)) if last == place => all.extend(words),
@@ -118,7 +110,7 @@ impl Unit {
 
     /// The file that a variable comes from.
     pub fn origin(&self, name: &str) -> &String {
-        self.origins.iter().rev().find(|(n, _)| n == name).map_or(&self.starter, |(_, file)| file)
+        self.origins.iter().rev().find(|(n, _)| n == name).map_or(&self.service.starter, |(_, file)| file)
     }
 }
 

@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use crate::applet::report::{Report, Step};
 use crate::client::docker;
 use crate::error::{Context, Error, Result};
+use crate::plan::docker::is_dockerd;
 use crate::sys::wait::{Deadline, Retry, retry_every};
 use crate::sys::{exec, run_dir};
 use crate::types::Url;
@@ -67,19 +68,13 @@ impl How {
     /// Whether it can be done here; exit 2 if not.
     pub fn check(self) -> Result<()> {
         let Self::Pid(pid) = self else { return self.settled().map(drop) };
-        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        // Before 1.12 docker's client and its daemon were one program.
-        let is_old_daemon = || {
-            let words = command_line(pid);
-            words.get(1).is_some_and(|w| w == "daemon" || w.starts_with("--daemon") || w.starts_with("-d"))
-        };
-        match name.trim() {
-            "dockerd" => Ok(()),
-            "docker" if is_old_daemon() => Ok(()),
+        let words = command_line(pid);
+        match words.first().map(|w| w.rsplit('/').next().unwrap_or_default()) {
+            _ if is_dockerd(&words) => Ok(()),
             // An earlier run ended it, and did not see it come back: `run` waits for that.
-            "" if is_due() => Ok(()),
-            "" => Err(Error::usage(format!("--restart {pid}: there is no such process"))),
-            other => Err(Error::usage(format!("--restart {pid}: is {other}, not dockerd"))),
+            None if is_due() => Ok(()),
+            None => Err(Error::usage(format!("--restart {pid}: there is no such process"))),
+            Some(other) => Err(Error::usage(format!("--restart {pid}: is {other}, not dockerd"))),
         }
     }
 
@@ -121,26 +116,13 @@ pub fn command_line(pid: i32) -> Vec<String> {
 }
 
 /// Notes that a restart is due, before the first file is written.
-pub fn remember(how: How, report: &Report) -> Result<()> {
-    if report.dry_run {
-        Ok(())
-    } else {
-        run_dir::write(DUE, "").context(format_args!("--restart {}", name(how)))
-    }
+pub fn remember(report: &Report) -> Result<()> {
+    if report.dry_run { Ok(()) } else { run_dir::write(DUE, "").context("--restart") }
 }
 
 /// Whether an earlier run left one undone.
 pub fn is_due() -> bool {
     run_dir::read(DUE).is_some()
-}
-
-fn name(how: How) -> &'static str {
-    match how {
-        How::Auto => "auto",
-        How::Systemd => "systemd",
-        How::Sysv => "sysv",
-        How::Pid(_) => "PID",
-    }
 }
 
 /// Restarts docker and waits until it answers; `has_changed`: this run changed

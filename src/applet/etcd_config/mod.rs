@@ -128,9 +128,16 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let cluster = etcd::cluster("--endpoints", &args.endpoints, &options, &tls, deadline)?;
     let apis = choose(&cluster, args.api, args.flannel_version)?;
     if args.show {
-        return show::run(&apis, &keys, args.flannel_version.unwrap_or(NEWEST), report);
+        return show::run(&apis, &keys, args.rules(), report);
     }
     settle::run(&args, &apis, &keys, wanted.as_ref(), report)
+}
+
+impl Args {
+    /// The flannel whose rules are taken.
+    fn rules(&self) -> Version {
+        self.flannel_version.unwrap_or(NEWEST)
+    }
 }
 
 fn check(args: &Args, words: &Words) -> Result<()> {

@@ -7,7 +7,7 @@ use crate::client::etcd::{Entry, Lasts, Stored};
 use crate::error::{Error, Result};
 use crate::plan::etcd::{Held, Write};
 use crate::plan::host_lease::{self, HostLease};
-use crate::plan::network::{self, NEWEST, NetworkConfig};
+use crate::plan::network::{self, NetworkConfig};
 use crate::plan::reservation::Reservation;
 use crate::sys::log;
 use crate::types::Version;
@@ -34,7 +34,7 @@ pub fn plan(
         return Ok(Vec::new());
     }
     let mut writes: Vec<Write> = Vec::new();
-    let version = args.flannel_version.unwrap_or(NEWEST);
+    let version = args.rules();
     if wanted.is_none() && held.iter().all(|(_, stored)| stored.is_none()) {
         return Err(Error::failed(format!("{}: etcd holds no config: give it too", keys.config)));
     }

@@ -10,7 +10,7 @@ use crate::error::{Context, Error, Result};
 use crate::plan::etcd::{self, Conflict, Held, HeldValue, Write};
 use crate::plan::host_lease;
 use crate::plan::network::difference::Difference;
-use crate::plan::network::{self, Leases, NEWEST, NetworkConfig, judge, shown};
+use crate::plan::network::{self, NetworkConfig, judge, shown};
 use crate::plan::subnet_env::Lease;
 use crate::sys::link::Links;
 use crate::types::{Cidr, Version};
@@ -40,7 +40,7 @@ pub fn run(
     wanted: Option<&NetworkConfig>,
     report: &mut Report,
 ) -> Result<()> {
-    let version = args.flannel_version.unwrap_or(NEWEST);
+    let version = args.rules();
     let mut held: Vec<Held> = Vec::new();
     for api in apis {
         let stored = api.read(&keys.config)?;
@@ -84,7 +84,7 @@ fn plan_config(
     keys: &Keys,
     report: &mut Report,
 ) -> Result<Vec<Write>> {
-    let version = args.flannel_version.unwrap_or(NEWEST);
+    let version = args.rules();
     let values: Vec<&[u8]> = held.iter().filter_map(|(_, s)| Some(s.as_ref()?.value.as_slice())).collect();
     let writes = etcd::plan(config, &keys.config, held, args.replace, version).map_err(|conflicts| {
         let json = |c: &Conflict| {
@@ -140,12 +140,7 @@ fn warn_of_leases(
     for api in apis.iter().filter(|a| writes.iter().any(|w| w.api == a.name() && w.replaces.is_some())) {
         let entries = api.list(&keys.subnets)?;
         let leases = entries.iter().filter_map(|e| host_lease::parse(&e.key, &e.stored.value));
-        let fits = |subnet: Option<Cidr>, leases: &Option<Leases>| match (subnet, leases) {
-            (Some(subnet), Some(leases)) => leases.would_lease(&subnet),
-            (subnet, leases) => subnet.is_none() && leases.is_none(),
-        };
-        let outside =
-            leases.filter(|l| !fits(Some(l.subnet), &config.ipv4) || !fits(l.subnet6, &config.ipv6));
+        let outside = leases.filter(|l| !config.would_lease(Some(l.subnet), l.subnet6));
         match outside.count() {
             0 => {}
             n => report.warn(format!(

@@ -7,7 +7,7 @@ use crate::applet::report::Report;
 use crate::error::{Error, Result};
 use crate::plan::network::compose::{Fields, compose};
 use crate::plan::network::judge::{Surroundings, by_itself};
-use crate::plan::network::{self, NEWEST, NetworkConfig, is_secret};
+use crate::plan::network::{self, NetworkConfig, is_secret};
 use crate::sys::file;
 use crate::sys::wait::Deadline;
 use crate::types::Cidr;
@@ -33,7 +33,7 @@ pub fn read(args: &Args, deadline: &Deadline, report: &mut Report) -> Result<Opt
         (Some(path), None) => (path.display().to_string(), file::read_named(path)?),
         (None, Some(network)) => ("--network".to_owned(), compose(&fields(args, network)?)),
     };
-    let version = args.flannel_version.unwrap_or(NEWEST);
+    let version = args.rules();
     let config = network::parse(&text, version).map_err(|why| Error::usage(format!("{name}: {why}")))?;
     let around =
         Surroundings { services: &args.service_cidr, nodes: args.nodes, allow_unknown: args.allow_unknown };

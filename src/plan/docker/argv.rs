@@ -81,6 +81,15 @@ pub fn is_boolean(name: &str) -> bool {
     BOOLEANS.split_whitespace().any(|b| b == name)
 }
 
+/// Whether a command line starts dockerd: before 1.12 it was one program with its client, and still is
+/// called docker-current where RHEL 7 keeps one.
+pub fn is_dockerd(argv: &[String]) -> bool {
+    let program = argv.first().and_then(|p| p.rsplit('/').next()).unwrap_or_default();
+    let is_daemon =
+        argv.get(1).is_some_and(|w| w == "daemon" || w.starts_with("--daemon") || w.starts_with("-d"));
+    program.starts_with("dockerd") || program.starts_with("docker") && is_daemon
+}
+
 /// The keys that a flag is in daemon.json; of most there is one of the same name.
 pub fn keys_of(flag: &str) -> Vec<&str> {
     let other: Vec<&str> = KEYS.iter().filter(|(f, _)| *f == flag).map(|(_, key)| *key).collect();
@@ -208,6 +217,23 @@ mod tests {
                 .map(|f| format!("{}={}", f.name, f.value.as_deref().unwrap_or("?")))
                 .collect();
             assert_eq!(found.join(" "), flags, "{line}");
+        }
+    }
+
+    #[test]
+    fn daemons_and_clients() {
+        for (line, is) in [
+            ("/usr/sbin/dockerd -H fd://", true),
+            ("dockerd-rootless", true),
+            ("docker daemon --bip=x", true),
+            ("/usr/bin/docker -d", true),
+            ("/usr/bin/docker-current daemon", true),
+            ("docker run -d image", false),
+            ("docker logs -f x", false),
+            ("/bin/sh -c dockerd", false),
+            ("", false),
+        ] {
+            assert_eq!(is_dockerd(&words(line)), is, "{line}");
         }
     }
 

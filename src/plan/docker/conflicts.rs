@@ -2,10 +2,8 @@
 
 use super::argv::{self, Flag, keys_of};
 use super::types;
+use crate::types::Version;
 use serde_json::{Map, Value};
-
-/// A version of docker: 20.10 is (20, 10).
-pub type Version = (u32, u32);
 
 /// All places that dockerd takes settings from.
 pub struct Sources<'a> {
@@ -29,17 +27,17 @@ struct Given<'a> {
 
 /// The docker that a key, and its flag, came with; an older one refuses both.
 const SINCE: [(&str, Version); 11] = [
-    ("live-restore", (1, 12)),
-    ("default-address-pools", (18, 6)),
-    ("ip6tables", (20, 10)),
-    ("default-network-opts", (24, 0)),
-    ("bip6", (28, 0)),
-    ("ip-forward-no-drop", (28, 0)),
-    ("host-gateway-ips", (28, 0)),
-    ("allow-direct-routing", (28, 2)),
-    ("firewall-backend", (29, 0)),
-    ("bridge-accept-fwmark", (29, 0)),
-    ("cdi-spec-dirs", (25, 0)),
+    ("live-restore", (1, 12, 0)),
+    ("default-address-pools", (18, 6, 0)),
+    ("ip6tables", (20, 10, 0)),
+    ("default-network-opts", (24, 0, 0)),
+    ("bip6", (28, 0, 0)),
+    ("ip-forward-no-drop", (28, 0, 0)),
+    ("host-gateway-ips", (28, 0, 0)),
+    ("allow-direct-routing", (28, 2, 0)),
+    ("firewall-backend", (29, 0, 0)),
+    ("bridge-accept-fwmark", (29, 0, 0)),
+    ("cdi-spec-dirs", (25, 0, 0)),
 ];
 
 /// Keys whose objects are values; all other objects only group keys, and dockerd looks for conflicts in
@@ -59,7 +57,7 @@ const FLAT: [&str; 7] = [
 /// docker before 1.10 has no daemon.json. The same flag twice is no reason: the last one counts. Only values
 /// of network settings are named: others may be secret.
 pub fn find(sources: &Sources<'_>) -> Vec<String> {
-    let json = sources.json.filter(|_| sources.version.is_none_or(|v| v >= (1, 10)));
+    let json = sources.json.filter(|_| sources.version.is_none_or(|v| v >= (1, 10, 0)));
     let mut found = Vec::new();
     let keys = json.map(|(path, map)| (path, flattened(map)));
     if let Some((path, keys)) = &keys {
@@ -119,7 +117,7 @@ fn twice(
     version: Option<Version>,
 ) -> Option<String> {
     let key = *keys_of(&flag.name).iter().find(|key| keys.iter().any(|(k, _)| k == *key))?;
-    if key == "runtimes" && version.is_none_or(|v| v >= (18, 9)) {
+    if key == "runtimes" && version.is_none_or(|v| v >= (18, 9, 0)) {
         return None;
     }
     let name = &flag.name;
@@ -202,7 +200,7 @@ fn too_new(
 }
 
 /// As docker writes it: 18.06, but 1.12 and 28.0.
-fn dotted((major, minor): Version) -> String {
+fn dotted((major, minor, _): Version) -> String {
     if (17..20).contains(&major) { format!("{major}.{minor:02}") } else { format!("{major}.{minor}") }
 }
 
@@ -274,18 +272,18 @@ mod tests {
     fn what_only_some_versions_refuse() {
         for (json, line, version, count) in [
             // moby#37871
-            (r#"{"runtimes":{}}"#, "d --add-runtime c=d", (18, 3), 1),
-            (r#"{"runtimes":{}}"#, "d --add-runtime c=d", (18, 9), 0),
-            (r#"{"default-network-opts":{}}"#, "d --bip6=fd::1/64", (23, 0), 2),
-            (r#"{"default-network-opts":{}}"#, "d --bip6=fd::1/64", (28, 0), 0),
+            (r#"{"runtimes":{}}"#, "d --add-runtime c=d", (18, 3, 0), 1),
+            (r#"{"runtimes":{}}"#, "d --add-runtime c=d", (18, 9, 0), 0),
+            (r#"{"default-network-opts":{}}"#, "d --bip6=fd::1/64", (23, 0, 0), 2),
+            (r#"{"default-network-opts":{}}"#, "d --bip6=fd::1/64", (28, 0, 0), 0),
             // docker 1.9 reads no daemon.json.
-            (r#"{"bridge":"a","b":1}"#, "docker -d -b a", (1, 9), 0),
+            (r#"{"bridge":"a","b":1}"#, "docker -d -b a", (1, 9, 0), 0),
         ] {
             let found = lines(json, line, Some(version));
             assert_eq!(found.len(), count, "{found:?}");
         }
         assert_eq!(
-            lines("{}", "d|--default-network-opt a=b=c", Some((20, 10))),
+            lines("{}", "d|--default-network-opt a=b=c", Some((20, 10, 0))),
             ["E: --default-network-opt: docker knows it from 24.0 on, this is 20.10: take it out"]
         );
     }

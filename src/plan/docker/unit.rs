@@ -17,6 +17,8 @@ pub struct File {
 pub struct Service {
     /// The command line in one line, with its prefixes and variables.
     pub exec_start: Option<String>,
+    /// The file that it stands in.
+    pub starter: String,
     /// Environment=, in order: the last of one name counts.
     pub environment: Vec<(String, String)>,
     /// EnvironmentFile=, without the `-` that allows one to be missing. They override `environment`, the
@@ -46,7 +48,6 @@ const VARIABLES: [&str; 4] = ["DOCKER_OPTS", "DOCKER_NETWORK_OPTIONS", "OPTIONS"
 /// an error: systemd refuses them too, but of a oneshot, which no dockerd is.
 pub fn read(files: &[File]) -> Result<Service, String> {
     let mut service = Service::default();
-    let mut given_in = "";
     for file in files {
         let mut section = String::new();
         for line in words::lines(&file.text) {
@@ -60,14 +61,14 @@ pub fn read(files: &[File]) -> Result<Service, String> {
                 ("ExecStart", "") => service.exec_start = None,
                 ("ExecStart", _) if service.exec_start.is_some() => {
                     return Err(format!(
-                        "{}: a second ExecStart= (one is in {given_in}): systemd refuses the unit: put an \
+                        "{}: a second ExecStart= (one is in {}): systemd refuses the unit: put an \
                          empty ExecStart= before it",
-                        file.path
+                        file.path, service.starter
                     ));
                 }
                 ("ExecStart", line) => {
                     service.exec_start = Some(line.to_owned());
-                    given_in = &file.path;
+                    service.starter.clone_from(&file.path);
                 }
                 ("Environment", "") => service.environment.clear(),
                 ("Environment", list) => service.environment.extend(assignments(list, &file.path)?),

@@ -177,6 +177,15 @@ impl NetworkConfig {
         self.ipv4.iter().chain(&self.ipv6)
     }
 
+    /// Whether flanneld would lease just these subnets, of the families that there are.
+    pub fn would_lease(&self, subnet: Option<Cidr>, subnet6: Option<Cidr>) -> bool {
+        let fits = |subnet: Option<Cidr>, leases: &Option<Leases>| match (subnet, leases) {
+            (Some(subnet), Some(leases)) => leases.would_lease(&subnet),
+            (subnet, leases) => subnet.is_none() && leases.is_none(),
+        };
+        fits(subnet, &self.ipv4) && fits(subnet6, &self.ipv6)
+    }
+
     /// How many hosts can be served: as many as the smaller family has subnets.
     pub fn hosts(&self) -> u128 {
         self.leases().map(Leases::count).min().unwrap_or(0)
