@@ -38,6 +38,8 @@ impl Exit {
 pub struct Error {
     /// The exit status that this error leads to.
     pub exit: Exit,
+    /// Somebody else changed things between the look and the change: looking again may help.
+    pub meanwhile: bool,
     text: String,
 }
 
@@ -47,7 +49,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with any exit status; the others are short forms of this one.
     pub fn new(exit: Exit, text: impl Into<String>) -> Self {
-        Self { exit, text: text.into() }
+        Self { exit, meanwhile: false, text: text.into() }
+    }
+
+    /// The same error, marked as brought about by somebody else's change in between.
+    #[must_use]
+    pub fn meanwhile(self) -> Self {
+        Self { meanwhile: true, ..self }
     }
 
     /// Exit 1.
@@ -116,7 +124,7 @@ impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
     fn context(self, context: impl fmt::Display) -> Result<T> {
         self.map_err(|e| {
             let inner = e.into();
-            Error::new(inner.exit, format!("{context}: {}", inner.text))
+            Error { text: format!("{context}: {}", inner.text), ..inner }
         })
     }
 

@@ -8,6 +8,14 @@ mod support;
 mod binary;
 #[path = "cases/bridge.rs"]
 mod bridge;
+#[path = "cases/bridge_docker.rs"]
+mod bridge_docker;
+#[path = "cases/bridge_docker0.rs"]
+mod bridge_docker0;
+#[path = "cases/bridge_packets.rs"]
+mod bridge_packets;
+#[path = "cases/bridge_stream.rs"]
+mod bridge_stream;
 #[path = "cases/docker_daemon.rs"]
 mod docker_daemon;
 #[path = "cases/docker_flags.rs"]
@@ -44,6 +52,8 @@ mod input;
 mod kubelet_launch;
 #[path = "cases/mk_docker_opts.rs"]
 mod mk_docker_opts;
+#[path = "cases/modules.rs"]
+mod modules;
 #[path = "cases/readme.rs"]
 mod readme;
 #[path = "cases/register.rs"]

@@ -1,7 +1,6 @@
 //! The applets: a static table, and from argv to one of them.
 
 mod bridge;
-mod bridge_record;
 mod cli;
 mod docker_flags;
 mod environment;
@@ -10,6 +9,7 @@ mod etcd_config;
 mod flannel_env;
 mod help;
 mod install;
+mod kernel_module;
 mod kubelet_launch;
 mod lease;
 mod mk_docker_opts;

@@ -11,8 +11,13 @@ use crate::sys::stdio;
 /// A planned change. Its `Display` is one line in the operator's own idiom (`ip link set cbr0 up`);
 /// dry runs, the log, errors and tests all show that same line.
 pub trait Step: Display {
-    /// What is changed: `link`, `address`, `rule`, `sysctl`, `file`, `etcd`, `node`, `exec`.
+    /// What is changed: `link`, `address`, `rule`, `sysctl`, `module`, `file`, `etcd`, `node`, `exec`.
     fn kind(&self) -> &'static str;
+
+    /// Whether it is taken at once with those of its kind before and after it.
+    fn is_joined(&self) -> bool {
+        false
+    }
 }
 
 /// The report of one run.
@@ -64,16 +69,28 @@ impl Report {
     /// Takes the steps in their order, each logged as it is taken; under `--dry-run` prints them
     /// instead. A step that fails ends it, its text in front of the reason.
     pub fn carry_out<S: Step>(&mut self, steps: &[S], mut take: impl FnMut(&S) -> Result<()>) -> Result<()> {
+        self.carry_out_joined(steps, |steps| steps.iter().try_for_each(&mut take).map_err(|e| (0, e)))
+    }
+
+    /// The same where steps that follow each other may be one transaction: `take` gets them together and
+    /// says which of them was refused.
+    pub fn carry_out_joined<S: Step>(
+        &mut self,
+        steps: &[S],
+        mut take: impl FnMut(&[S]) -> Result<(), (usize, Error)>,
+    ) -> Result<()> {
         for step in steps {
             self.plan(step)?;
         }
         if self.dry_run {
             return Ok(());
         }
-        for step in steps {
-            take(step).context(step)?;
-            log::info!("{step}");
-            self.changed.push(line(step));
+        for joined in steps.chunk_by(|a, b| a.is_joined() && b.is_joined()) {
+            take(joined).or_else(|(at, error)| Err(error).context(&joined[at]))?;
+            for step in joined {
+                log::info!("{step}");
+                self.changed.push(line(step));
+            }
         }
         Ok(())
     }

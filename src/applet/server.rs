@@ -14,6 +14,7 @@ use crate::types::Url;
 const WELL_KNOWN: [&str; 2] = ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf"];
 /// The insecure port of the years when the cluster's first node asked itself.
 const LAST_RESORT: &str = "http://127.0.0.1:8080";
+const DEFAULT: &str = "default";
 
 /// The server that was chosen.
 pub struct Server {
@@ -32,6 +33,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// Whether nothing named it.
+    pub fn is_last_resort(&self) -> bool {
+        self.source == DEFAULT
+    }
+
     fn plain(url: Url, source: impl Into<String>) -> Self {
         Self {
             url,
@@ -90,7 +96,7 @@ fn choose(options: &ServerOptions) -> Result<Server> {
         }
     }
     let url = LAST_RESORT.parse().map_err(Error::usage)?;
-    Ok(Server::plain(url, "default"))
+    Ok(Server::plain(url, DEFAULT))
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -2,10 +2,12 @@
 
 pub mod bridge;
 pub mod docker;
+pub mod docker0;
 pub mod etcd;
 pub mod flannel;
 pub mod host_lease;
 pub mod kubelet;
+pub mod modules;
 pub mod nat;
 pub mod nearest;
 pub mod network;

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use iptables::IPTables;
 
-use crate::error::{Error, Exit, Result};
-use crate::sys::exec;
+use crate::error::{Context, Error, Exit, Result};
 use crate::sys::wait::{Deadline, Retry, retry};
 
 /// iptables' exit status for a lock that is held, and (nft variant) for missing rights.
@@ -17,33 +16,35 @@ const RESOURCE_PROBLEM: i32 = 4;
 /// Its exit status for an argument that it does not know.
 const BAD_ARGUMENT: i32 = 2;
 
-const PROGRAM: &str = "iptables";
+/// The programs, IPv4's and IPv6's.
+pub const PROGRAMS: [&str; 6] =
+    ["iptables", "iptables-legacy", "iptables-nft", "ip6tables", "ip6tables-legacy", "ip6tables-nft"];
+
 /// How long one call may take: what is left until the deadline, so much at the most...
 const LONGEST: Duration = Duration::from_secs(60);
 /// ... and so much at the least, since `--wait` takes 5 s of it.
 const SHORTEST: Duration = Duration::from_secs(7);
 
-/// The program, if the host has one.
+/// How the programs are called.
 pub struct Iptables {
     deadline: Deadline,
-    /// Whether it knows `--wait SECONDS` (1.6 on).
-    knows_wait: Cell<bool>,
+    /// Whether they know `--wait SECONDS` (1.6 on), once one has said.
+    knows_wait: Cell<Option<bool>>,
 }
 
 impl Iptables {
-    /// `None` when there is no `iptables` in PATH.
-    pub fn find(deadline: Deadline) -> Option<Self> {
-        exec::find(PROGRAM).ok()?;
-        Some(Self { deadline, knows_wait: Cell::new(true) })
+    /// Calls end with this deadline.
+    pub fn new(deadline: Deadline) -> Self {
+        Self { deadline, knows_wait: Cell::new(None) }
     }
 
-    /// Runs `iptables -t TABLE ARGS` and returns what it printed. The xtables lock is waited for 5 s at
+    /// Runs `PROGRAM -t TABLE ARGS` and returns what it printed. The xtables lock is waited for 5 s at
     /// a time (legacy 1.8.9 without `--wait` waits without end), again and again until the deadline.
     /// Versions before 1.6 do not know the seconds: the first call, a listing, shows it, and then
     /// they say at once that the lock is held.
-    pub fn run(&self, table: &str, args: &str) -> Result<String> {
+    pub fn run(&self, program: &'static str, table: &str, args: &str) -> Result<String> {
         retry(&self.deadline, "the xtables lock", || {
-            let output = self.execute(table, args)?;
+            let output = self.execute(program, table, args)?;
             let stderr = String::from_utf8_lossy(&output.stderr);
             match output.status.code() {
                 Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
@@ -55,25 +56,27 @@ impl Iptables {
         })
     }
 
-    fn execute(&self, table: &str, args: &str) -> Result<Output> {
-        if self.knows_wait.get() {
-            let output = self.bounded(table, format!("{args} --wait 5"))?;
-            if output.status.code() != Some(BAD_ARGUMENT) {
+    fn execute(&self, program: &'static str, table: &str, args: &str) -> Result<Output> {
+        if self.knows_wait.get() != Some(false) {
+            let output = self.bounded(program, table, format!("{args} --wait 5"))?;
+            let is_understood = output.status.code() != Some(BAD_ARGUMENT);
+            if is_understood || self.knows_wait.get() == Some(true) {
+                self.knows_wait.set(Some(true));
                 return Ok(output);
             }
-            self.knows_wait.set(false);
+            self.knows_wait.set(Some(false));
         }
-        self.bounded(table, args.to_owned())
+        self.bounded(program, table, args.to_owned())
     }
 
     /// The crate waits for the program without end, so it does that in a thread of its own.
-    fn bounded(&self, table: &str, text: String) -> Result<Output> {
+    fn bounded(&self, program: &'static str, table: &str, text: String) -> Result<Output> {
         let longest = self.deadline.attempt(LONGEST).max(SHORTEST);
         let (send, receive) = mpsc::channel();
         let table = table.to_owned();
         let run = move || {
             // Built by hand: `iptables::new` would run `iptables --version` only to decide on its --wait.
-            let program = IPTables { cmd: PROGRAM, has_check: true, has_wait: false, is_numeric: true };
+            let program = IPTables { cmd: program, has_check: true, has_wait: false, is_numeric: true };
             let _ = send.send(program.execute(&table, &text).map_err(|e| e.to_string()));
         };
         std::thread::Builder::new().spawn(run)?;
@@ -81,17 +84,19 @@ impl Iptables {
             return output.map_err(Error::failed);
         }
         let exit = if self.deadline.passed() { Exit::Deadline } else { Exit::Failed };
-        Err(Error::new(exit, format!("iptables has not ended for {} s, and still runs", longest.as_secs())))
+        Err(Error::new(exit, format!("{program} has not ended for {} s, and still runs", longest.as_secs())))
     }
 
-    /// All rules of a table, as `iptables -S` prints them.
-    pub fn list(&self, table: &str) -> Result<Vec<String>> {
-        Ok(self.run(table, "-S")?.lines().map(str::to_owned).collect())
+    /// All rules of a table, as `PROGRAM -t TABLE -S` prints them.
+    pub fn list(&self, program: &'static str, table: &str) -> Result<Vec<String>> {
+        let printed = self.run(program, table, "-S").context(format!("{program} -t {table} -S"))?;
+        Ok(printed.lines().map(str::to_owned).collect())
     }
 }
 
 fn failure(status: Option<i32>, stderr: &str) -> Error {
-    let text = stderr.lines().find(|l| !l.trim().is_empty()).unwrap_or("without a word");
+    let says = |l: &&str| !l.trim().is_empty() && !l.starts_with("Warning:") && !l.starts_with('#');
+    let text = stderr.lines().find(says).unwrap_or("without a word");
     let hint = if stderr.contains("Permission denied") { ": needs root (CAP_NET_ADMIN)" } else { "" };
     match status {
         Some(code) => Error::failed(format!("{text} (exit {code}){hint}")),

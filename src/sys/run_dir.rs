@@ -52,3 +52,9 @@ pub fn remove(name: &str) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+/// The names of all records.
+pub fn names() -> Vec<String> {
+    let entries = ensure().ok().and_then(|dir| fs::read_dir(dir).ok());
+    entries.into_iter().flatten().filter_map(|e| e.ok()?.file_name().into_string().ok()).collect()
+}

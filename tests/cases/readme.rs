@@ -26,6 +26,22 @@ fn the_dry_run_that_it_shows() {
     assert_eq!(Host::new().kboot(&words).ok().trim_end(), output);
 }
 
+/// On a bridge that `bridge` has made.
+#[test]
+fn the_bridges_commands() {
+    if !root_user() {
+        return;
+    }
+    let host = Host::new();
+    host.sh("mkdir /run/bin /run/flannel && printf 'FLANNEL_NETWORK=10.20.0.0/16\nFLANNEL_SUBNET=10.20.9.1/24\nFLANNEL_MTU=1400\nFLANNEL_IPMASQ=false\n' >/run/flannel/subnet.env");
+    host.sh(&format!("ln -s {} /run/bin/bridge && PATH=/run/bin:$PATH bridge", binary().display()));
+    let lines = block("### The bridge", "sh");
+    host.sh(&format!("set -e; PATH=/run/bin:$PATH\n{lines}"));
+    assert_eq!(host.ip("link").as_array().unwrap().len(), 1, "only lo is left");
+    assert!(!host.sh("nft list ruleset").to_lowercase().contains("kboot"));
+    assert_eq!(host.sh("cat /proc/sys/net/ipv4/ip_forward"), "0\n");
+}
+
 #[test]
 fn the_error_that_it_shows() {
     if !root_user() {

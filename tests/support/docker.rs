@@ -23,14 +23,24 @@ const SET_UP: &str = "mkdir /run/etc /run/keys && cp -a /etc/. /run/etc/ && moun
 const SOCKET: &str = "/var/run/docker.sock";
 const PID_FILE: &str = "/var/run/docker.pid";
 
+/// Whether there is what it needs.
+pub fn can_run() -> bool {
+    let programs = [("dockerd", "docker"), ("curl", "tools"), ("ip", "tools"), ("iptables", "iptables")];
+    root_user() && programs.iter().all(|(program, peer)| need(program, peer).is_some())
+}
+
+/// Makes a host ready for docker.
+pub fn prepare(host: &Host) {
+    host.sh(SET_UP);
+}
+
 /// A host for docker with a lease: 10.4.9.1/24, MTU 1422, flanneld masquerades or not.
 pub fn host(ipmasq: bool) -> Option<Host> {
-    let programs = [("dockerd", "docker"), ("curl", "tools"), ("ip", "tools"), ("iptables", "iptables")];
-    if !root_user() || programs.iter().any(|(program, peer)| need(program, peer).is_none()) {
+    if !can_run() {
         return None;
     }
     let host = Host::new();
-    host.sh(SET_UP);
+    prepare(&host);
     lease(&host, &format!("FLANNEL_MTU=1422\nFLANNEL_IPMASQ={ipmasq}\n"));
     Some(host)
 }

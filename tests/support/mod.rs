@@ -4,8 +4,12 @@ pub mod api;
 pub mod between;
 pub mod docker;
 pub mod etcd;
+pub mod firewall;
 pub mod host;
+pub mod machine;
+pub mod net;
 pub mod odd_server;
+pub mod packets;
 
 use std::ffi::OsStr;
 use std::fs;

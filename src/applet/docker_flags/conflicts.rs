@@ -7,13 +7,14 @@ use serde_json::{Map, Value};
 use super::Args;
 use super::forms::{Format, Outcome};
 use super::host::{self, Unit};
-use super::restart::{How, command_line};
+use super::restart::How;
 use crate::applet::report::Report;
 use crate::error::{Error, Result};
 use crate::plan::docker::around;
 use crate::plan::docker::conflicts::{self, Sources};
 use crate::plan::docker::words;
 use crate::plan::subnet_env::Lease;
+use crate::sys::process::command_line;
 use crate::types::Version;
 
 /// dockerd's own default.

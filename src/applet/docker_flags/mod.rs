@@ -231,12 +231,16 @@ fn check_output(path: &Path, format: Format) -> Result<()> {
 /// dockerd makes no bridge but docker0, and takes the subnet that it finds on it.
 fn check_bridge(args: &Args, lease: &Lease, report: &mut Report) -> Result<()> {
     let (Some(name), Some(_)) = (&args.bridge, &args.output) else { return Ok(()) };
-    let link = Links::open().and_then(|links| links.get(name));
-    let Ok(link) = link else { return Ok(()) };
+    let found = Links::open().and_then(|links| {
+        let link = links.get(name)?;
+        let addrs = link.as_ref().map_or_else(|| Ok(Vec::new()), |l| links.addresses_of(l))?;
+        Ok((link, addrs))
+    });
+    let Ok((link, addrs)) = found else { return Ok(()) };
     let why = match (&link, lease.subnet) {
         (None, _) => format!("{name} is not there: dockerd does not start without it: kboot bridge makes it"),
         (Some(link), _) if link.kind != "bridge" => format!("{name} is a {} device, not a bridge", link.kind),
-        (Some(link), Some(subnet)) if !link.addrs.iter().any(|a| a.network() == subnet.network()) => {
+        (Some(_), Some(subnet)) if !addrs.iter().any(|a| a.network() == subnet.network()) => {
             format!("{name} has no address of {}: kboot bridge gives it one", subnet.network())
         }
         _ => return Ok(()),

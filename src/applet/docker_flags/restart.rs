@@ -10,6 +10,7 @@ use crate::applet::report::{Report, Step};
 use crate::client::docker;
 use crate::error::{Context, Error, Result};
 use crate::plan::docker::is_dockerd;
+use crate::sys::process::command_line;
 use crate::sys::wait::{Deadline, Retry, retry_every};
 use crate::sys::{exec, run_dir};
 use crate::types::Url;
@@ -106,13 +107,6 @@ impl How {
         };
         lines.into_iter().map(|line| Restart { line }).collect()
     }
-}
-
-/// The words that a process was started with.
-pub fn command_line(pid: i32) -> Vec<String> {
-    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words = bytes.split(|b| *b == 0).filter(|w| !w.is_empty());
-    words.map(|w| String::from_utf8_lossy(w).into_owned()).collect()
 }
 
 /// Notes that a restart is due, before the first file is written.

@@ -90,6 +90,11 @@ pub fn is_dockerd(argv: &[String]) -> bool {
     program.starts_with("dockerd") || program.starts_with("docker") && is_daemon
 }
 
+/// The values that a flag was given, in their order.
+pub fn values(words: &[String], name: &str) -> Vec<String> {
+    parse(words).into_iter().filter(|f| f.name == name).filter_map(|f| f.value).collect()
+}
+
 /// The keys that a flag is in daemon.json; of most there is one of the same name.
 pub fn keys_of(flag: &str) -> Vec<&str> {
     let other: Vec<&str> = KEYS.iter().filter(|(f, _)| *f == flag).map(|(_, key)| *key).collect();

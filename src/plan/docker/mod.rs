@@ -12,7 +12,7 @@ mod types;
 pub mod unit;
 pub mod words;
 
-pub use argv::is_dockerd;
+pub use argv::{is_dockerd, values};
 pub use env_file::*;
 pub use setting::Setting;
 pub use settings::{Mode, Wanted, settings};

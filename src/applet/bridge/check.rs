@@ -1,0 +1,75 @@
+//! Whether everything is as wanted: a look at all that a run would change, and at what docker and the
+//! Node take for this host's subnet. Nothing is changed.
+
+use serde_json::json;
+
+use super::goal::{self, Goal};
+use super::up::whole;
+use super::{Run, look, neighbours, settings};
+use crate::applet::lease;
+use crate::error::{Error, Result};
+use crate::plan::bridge::{Change, Plan};
+use crate::sys::wait::Deadline;
+use crate::types::Timeout;
+
+/// One difference.
+struct Difference {
+    what: String,
+    /// What a run would do about it.
+    fix: Option<String>,
+}
+
+/// Looks and compares; exit 3 when anything differs, a line for each on stdout.
+pub fn check(run: &mut Run<'_>) -> Result<()> {
+    // Whoever asks how things are wants to hear it now.
+    if !run.words.is_typed("--timeout") {
+        run.deadline = Deadline::start(Timeout::Once);
+    }
+    let lease = lease::resolve(&run.args.lease_options(), &run.deadline)?;
+    goal::decide(run.args, &lease)?;
+    look::probe(run)?;
+    let mut plan = settings::module(run)?;
+    plan.append(settings::early(run, lease.subnet.is_some())?);
+    let goal = goal::of(run, &lease)?;
+    plan.append(whole(run, &goal)?.0);
+    plan.append(settings::reverse_path(run, &goal)?);
+    let mut found = differences(&plan);
+    let others = neighbours::differences(run, &goal, &lease)?;
+    found.extend(others.into_iter().map(|what| Difference { what, fix: None }));
+    tell(run, &goal, &plan, &found)
+}
+
+/// Steps that do away with one difference together give one line.
+fn differences(plan: &Plan) -> Vec<Difference> {
+    let mut found: Vec<Difference> = Vec::new();
+    for Change { step, why } in &plan.changes {
+        if !found.iter().any(|d| d.what == *why) {
+            found.push(Difference { what: why.clone(), fix: Some(step.to_string()) });
+        }
+    }
+    found
+}
+
+fn tell(run: &mut Run<'_>, goal: &Goal, plan: &Plan, found: &[Difference]) -> Result<()> {
+    let list = found.iter().map(|d| json!({"what": d.what, "fix": d.fix}));
+    run.report.found("differences", list.collect());
+    run.report.already(plan.already);
+    for difference in found {
+        run.report.data(&format!("{}\n", difference.what))?;
+    }
+    if found.is_empty() {
+        let addrs: Vec<String> = goal.link.addrs.iter().map(ToString::to_string).collect();
+        run.report.summary(format_args!("{} {} as wanted", run.name, addrs.join(" ")));
+        return Ok(());
+    }
+    let count = match found.len() {
+        1 => "1 difference".to_owned(),
+        n => format!("{n} differences"),
+    };
+    let by_kboot = found.iter().filter(|d| d.fix.is_some()).count();
+    Err(Error::conflict(match by_kboot {
+        0 => format!("{count}, none of the bridge's own"),
+        n if n == found.len() => format!("{count}: run it without --check to mend that"),
+        n => format!("{count}: run it without --check to mend {n} of them"),
+    }))
+}

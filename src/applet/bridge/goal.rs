@@ -1,0 +1,119 @@
+//! What is wanted in all, once the lease is known.
+
+use super::{Args, Firewall, Hairpin, Run};
+use crate::error::{Error, Result};
+use crate::plan::bridge::Wanted;
+use crate::plan::bridge::masquerade::{Masquerade, masquerade};
+use crate::plan::nat;
+use crate::plan::subnet_env::Lease;
+use crate::sys::log;
+use crate::types::Cidr;
+
+/// The rules that one address family is to have.
+pub enum Rules {
+    /// Masquerade.
+    Masquerade(nat::Wanted),
+    /// Take kboot's own away.
+    Remove,
+    /// Touch nothing.
+    Leave,
+}
+
+/// What is wanted.
+pub struct Goal {
+    /// The link.
+    pub link: Wanted,
+    /// The pods' networks.
+    pub subnets: Vec<Cidr>,
+    /// IPv4's rules.
+    pub rules4: Rules,
+    /// IPv6's.
+    pub rules6: Rules,
+}
+
+impl Goal {
+    /// Whether pods have addresses of that family.
+    pub fn has(&self, ipv4: bool) -> bool {
+        self.subnets.iter().any(|s| s.is_ipv4() == ipv4)
+    }
+}
+
+/// What both families' masquerading comes to; the error is a conflict, before anything is touched.
+pub fn decide(args: &Args, lease: &Lease) -> Result<[Masquerade; 2]> {
+    let family = |ipv4: bool| -> Result<Masquerade> {
+        let asked: Vec<Cidr> = args.masquerade.iter().filter(|c| c.is_ipv4() == ipv4).copied().collect();
+        let networks = if ipv4 { &lease.networks } else { &lease.networks6 };
+        masquerade(&asked, args.no_masquerade, networks, lease.ipmasq).map_err(Error::conflict)
+    };
+    Ok([family(true)?, family(false)?])
+}
+
+/// Makes it of the words and the lease, and says what is not as one might expect.
+pub fn of(run: &mut Run<'_>, lease: &Lease) -> Result<Goal> {
+    let args = run.args;
+    let [four, six] = decide(args, lease)?;
+    let (promiscuous, hairpin) = match args.hairpin_mode {
+        // Both at once would double every frame that a pod sends to itself.
+        Some(Hairpin::Promiscuous) => (Some(true), Some(false)),
+        Some(Hairpin::Veth) => (Some(false), Some(true)),
+        Some(Hairpin::None) => (Some(false), Some(false)),
+        None => (None, None),
+    };
+    let mut addrs: Vec<Cidr> = lease.subnets().map(|c| c.host()).collect();
+    addrs.extend(args.address.iter().filter(|a| !addrs.contains(a)).copied().collect::<Vec<_>>());
+    let link = Wanted {
+        name: run.name.clone(),
+        addrs,
+        mtu: args.mtu.or(lease.mtu),
+        cluster: [args.masquerade.as_slice(), &lease.networks, &lease.networks6].concat(),
+        promiscuous,
+        hairpin,
+    };
+    let subnets = lease.subnets().map(|c| c.network()).collect();
+    let rules4 = rules(run, four, lease.subnet, "IPv4");
+    let rules6 = rules(run, six, lease.subnet6, "IPv6");
+    outward(run)?;
+    Ok(Goal { link, subnets, rules4, rules6 })
+}
+
+fn rules(run: &mut Run<'_>, decided: Masquerade, subnet: Option<Cidr>, family: &str) -> Rules {
+    if run.args.firewall == Firewall::None {
+        return Rules::Leave;
+    }
+    let is_asked = run.args.masquerade.iter().any(|c| c.is_ipv4() == (family == "IPv4"));
+    match (decided, subnet) {
+        (Masquerade::Outside(cluster), Some(subnet)) => Rules::Masquerade(nat::Wanted {
+            bridge: run.name.clone(),
+            subnet: subnet.network(),
+            cluster,
+            out_interface: run.args.out_interface.clone(),
+            random_fully: true,
+        }),
+        (_, None) => {
+            if is_asked {
+                run.report.warn(format!("no masquerading of {family}: the lease has no {family} subnet"));
+            }
+            Rules::Remove
+        }
+        (Masquerade::No(why), _) => {
+            log::info!("{why}");
+            Rules::Remove
+        }
+        (Masquerade::Unknown(why), _) => {
+            run.report.warn(if family == "IPv6" { format!("IPv6: {why}") } else { why.to_owned() });
+            Rules::Leave
+        }
+    }
+}
+
+/// A link that is not there yet may come; a typing error would go unnoticed for ever.
+fn outward(run: &mut Run<'_>) -> Result<()> {
+    if let Some(name) = &run.args.out_interface
+        && run.links.get(name)?.is_none()
+    {
+        run.report.warn(format!(
+            "--out-interface {name}: there is no such link now: nothing is masqueraded until it comes"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! The kernel's settings.
+
+use std::net::IpAddr;
+
+use serde_json::json;
+
+use super::Run;
+use super::goal::Goal;
+use crate::applet::kernel_module::{self, State};
+use crate::error::{Error, Result};
+use crate::plan::bridge::settings::{
+    Advertised, CALL_IP6TABLES, CALL_IPTABLES, FORWARD, FORWARD6, change, keep_advertisements, loosen,
+};
+use crate::plan::bridge::{Change, Plan, Step};
+use crate::sys::sysctl;
+
+const BR_NETFILTER: &str = "br_netfilter";
+/// What is amiss without it.
+pub const WITHOUT: &str = "kube-proxy's services will not work between pods of this node";
+
+/// Wants the module by which bridged packets pass iptables. Where it is neither there nor to be had, that
+/// is a warning: pods reach each other without it.
+pub fn module(run: &mut Run<'_>) -> Result<Plan> {
+    let mut plan = Plan::default();
+    if sysctl::read(CALL_IPTABLES)?.is_some() {
+        return Ok(plan);
+    }
+    let why = match kernel_module::state(BR_NETFILTER) {
+        Ok(State::Loadable) => {
+            let why = format!("module {BR_NETFILTER}: is not loaded");
+            plan.changes.push(Change::new(Step::LoadModule(BR_NETFILTER), why));
+            return Ok(plan);
+        }
+        Ok(State::Live) => "is not there in this network namespace (before Linux 5.3)".to_owned(),
+        Ok(State::Unknown) => format!("this kernel has no {BR_NETFILTER} (CONFIG_BRIDGE_NETFILTER)"),
+        Err(error) => format!("module {BR_NETFILTER} (CONFIG_BRIDGE_NETFILTER): {error}"),
+    };
+    run.report.warn(format!("{CALL_IPTABLES}: {why}: {WITHOUT}"));
+    Ok(plan)
+}
+
+/// Done before the lease is awaited: it depends on nothing. docker, started later, then finds
+/// forwarding on and leaves the FORWARD policy alone (since 1.13 it sets DROP when it turns it on), and
+/// flanneld from 0.26 on does not start without br_netfilter.
+pub fn early(run: &mut Run<'_>, has_ipv4: bool) -> Result<Plan> {
+    let mut plan = Plan::default();
+    want(run, CALL_IPTABLES, &mut plan)?;
+    if has_ipv4 && !want(run, FORWARD, &mut plan)? {
+        return Err(Error::failed(format!("sysctl {FORWARD}: not there: is /proc mounted?")));
+    }
+    Ok(plan)
+}
+
+/// Wants 1; false when there is no such setting.
+fn want(run: &mut Run<'_>, name: &str, plan: &mut Plan) -> Result<bool> {
+    let now = sysctl::read(name)?;
+    run.report.found(name, json!(now));
+    let Some(now) = now else { return Ok(false) };
+    match change(name, &now, "1") {
+        Some(change) => plan.changes.push(change),
+        None => plan.already += 1,
+    }
+    Ok(true)
+}
+
+/// For pods with IPv6 addresses. Router advertisements first: once the kernel forwards, it takes none.
+pub fn ipv6(run: &mut Run<'_>) -> Result<Plan> {
+    let mut plan = Plan::default();
+    want(run, CALL_IP6TABLES, &mut plan)?;
+    let mut forward = Plan::default();
+    if !want(run, FORWARD6, &mut forward)? {
+        return Err(Error::failed("this kernel has no IPv6 (CONFIG_IPV6, or ipv6.disable=1 at boot)"));
+    }
+    if !forward.changes.is_empty() {
+        plan.changes.extend(keep_advertisements(&advertised(run)?));
+    }
+    plan.append(forward);
+    Ok(plan)
+}
+
+fn advertised(run: &Run<'_>) -> Result<Vec<Advertised>> {
+    let mut found = Vec::new();
+    for link in run.links.all()? {
+        let Some(name) = link.name.parse().ok().filter(|_| link.name != "lo") else { continue };
+        let of = |setting: &str| sysctl::read(&format!("net/ipv6/conf/{name}/{setting}"));
+        let (Some(accept_ra), Some(forwarding)) = (of("accept_ra")?, of("forwarding")?) else { continue };
+        let leads_to_pods = name == run.name || link.master.is_some();
+        found.push(Advertised { name, leads_to_pods, accept_ra, forwarding });
+    }
+    Ok(found)
+}
+
+/// Once the bridge has its address: where the kernel answers pods by another link, strict reverse path
+/// filtering would drop what they send.
+pub fn reverse_path(run: &Run<'_>, goal: &Goal) -> Result<Plan> {
+    let mut plan = Plan::default();
+    let Some(link) = run.links.get(&run.name)? else { return Ok(plan) };
+    for subnet in goal.subnets.iter().filter(|s| s.is_ipv4()) {
+        let pod: IpAddr = subnet.pods().0;
+        let of = |link: &str| sysctl::read(&format!("net/ipv4/conf/{link}/rp_filter"));
+        let (Some(all), Some(own)) = (of("all")?, of(run.name.as_str())?) else { continue };
+        if all == "0" && own == "0" {
+            continue;
+        }
+        let by_bridge = run.links.way_to(pod)? == Some(link.index);
+        plan.changes.extend(loosen(&run.name, &all, &own, by_bridge));
+    }
+    Ok(plan)
+}

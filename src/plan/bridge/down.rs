@@ -1,0 +1,55 @@
+//! Taking the bridge away again: what kboot put there and nothing else.
+
+use super::{Change, Facts, Step, link::is_own};
+use crate::types::{Cidr, IfName};
+
+/// The changes, and why the bridge stays if it does.
+pub struct Down {
+    /// In this order.
+    pub changes: Vec<Change>,
+    /// What keeps the bridge: `veth1a, eth1 are on it`.
+    pub stays: Option<String>,
+}
+
+/// Plans it. `cluster`: where an address is flannel's, should the record be lost.
+pub fn plan(name: &IfName, facts: &Facts, cluster: &[Cidr]) -> Down {
+    let mut down = Down { changes: Vec::new(), stays: None };
+    let Some(link) = &facts.link else { return down };
+    let record = facts.record.as_ref();
+    let (own, foreign): (Vec<&Cidr>, Vec<&Cidr>) =
+        link.addrs.iter().partition(|c| is_own(record, cluster, c));
+    let is_ours = |port: &IfName| record.is_some_and(|r| r.ports.contains(port));
+    let (attached, others): (Vec<_>, Vec<_>) = facts.ports.iter().partition(|p| is_ours(&p.name));
+    for port in attached {
+        let why = format!("{name}: {} is attached", port.name);
+        down.changes.push(Change::new(Step::Detach(port.name.clone()), why));
+    }
+    let is_made = record.is_some_and(|r| r.made) || link.mac.is_some_and(|m| m.is_own());
+    down.stays = if !others.is_empty() {
+        Some(listed(others.iter().map(|p| p.name.to_string()), "is on it", "are on it"))
+    } else if !foreign.is_empty() {
+        Some(listed(foreign.iter().map(ToString::to_string), "is on it", "are on it"))
+    } else if !is_made {
+        Some("kboot did not make it".into())
+    } else {
+        None
+    };
+    if down.stays.is_none() {
+        down.changes.push(Change::new(Step::DeleteLink(name.clone()), format!("{name}: is there")));
+        return down;
+    }
+    if own.iter().any(|c| c.is_ipv4()) && foreign.iter().any(|c| c.is_ipv4()) {
+        let step = Step::Sysctl(super::link::promote_secondaries(name), "1".into());
+        down.changes.push(Change::new(step, format!("{name}: its other addresses are to stay")));
+    }
+    for cidr in own {
+        down.changes
+            .push(Change::new(Step::DeleteAddress(name.clone(), *cidr), format!("{name}: has {cidr}")));
+    }
+    down
+}
+
+fn listed(items: impl Iterator<Item = String>, one: &str, many: &str) -> String {
+    let items: Vec<String> = items.collect();
+    format!("{} {}", items.join(", "), if items.len() == 1 { one } else { many })
+}

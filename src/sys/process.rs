@@ -1,0 +1,31 @@
+//! Other processes, by /proc.
+
+use std::fs;
+use std::path::PathBuf;
+
+/// The words that a process was started with; none of one that has ended, or of a kernel thread.
+pub fn command_line(pid: i32) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = bytes.split(|b| *b == 0).filter(|w| !w.is_empty());
+    words.map(|w| String::from_utf8_lossy(w).into_owned()).collect()
+}
+
+/// The first process of this network namespace with such a command line, and that. A file with a pid would
+/// say less: it may be anywhere, be old, or lie on a host whose pids are not these.
+pub fn find_in_this_network(is_it: impl Fn(&[String]) -> bool) -> Option<(i32, Vec<String>)> {
+    let mut pids: Vec<i32> = fs::read_dir("/proc")
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    pids.sort_unstable();
+    let own = network("self");
+    pids.into_iter().find_map(|pid| {
+        let words = command_line(pid);
+        (is_it(&words) && network(&pid.to_string()) == own).then_some((pid, words))
+    })
+}
+
+/// The network namespace, such as `net:[4026531840]`; before Linux 3.8 no link, and so the same for all.
+fn network(pid: &str) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/ns/net")).ok()
+}
