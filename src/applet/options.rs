@@ -55,7 +55,7 @@ pub struct EtcdOptions {
 }
 
 /// The default of `--timeout`.
-pub const TIMEOUT: Timeout = Timeout::After(std::time::Duration::from_secs(300));
+pub const TIMEOUT: Timeout = Timeout::After(std::time::Duration::from_mins(5));
 
 macro_rules! applet_args {
     ($(#[$meta:meta])* struct $name:ident [$($group:ident)*] { $($own:tt)* }) => {

@@ -28,7 +28,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 
 /// A clock that was set shows no time before 1980.
-const CLOCK_NOT_SET: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const CLOCK_NOT_SET: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// Whether a file was left by an earlier boot: last written before this one began, by more than the
 /// second that clocks may be off, and not on a file system that no reboot survives (its times are no

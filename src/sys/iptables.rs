@@ -21,7 +21,7 @@ pub const PROGRAMS: [&str; 6] =
     ["iptables", "iptables-legacy", "iptables-nft", "ip6tables", "ip6tables-legacy", "ip6tables-nft"];
 
 /// How long one call may take: what is left until the deadline, so much at the most...
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// ... and so much at the least, since `--wait` takes 5 s of it.
 const SHORTEST: Duration = Duration::from_secs(7);
 

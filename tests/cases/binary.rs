@@ -19,7 +19,7 @@ fn it_needs_no_loader_and_no_library() {
 #[test]
 fn it_is_small() {
     let size = fs::metadata(binary()).unwrap().len();
-    assert!((1_000_000..=3_100_000).contains(&size), "{size}");
+    assert!((1_000_000..=3_000_000).contains(&size), "{size}");
 }
 
 #[test]

@@ -3,9 +3,8 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::support::cgroup::{CGROUPFS, Cgroup};
 use crate::support::docker::{self, Dockerd};
 use crate::support::host::Host;
 use crate::support::need;
@@ -17,36 +16,6 @@ use crate::support::packets::{Seen, seen};
 const IMAGE: &str = "mkdir -p /run/image/bin && cp $(command -v busybox) /run/image/bin/ && \
     tar -C /run/image -c . | docker import - busybox";
 
-/// The cgroup that containers go to. A shell takes it away at the end, even if the tests were killed.
-struct Cgroup {
-    name: String,
-    sweeper: Child,
-}
-
-const SWEEP: &str = "cat; for i in $(seq 1000); do \
-        find /sys/fs/cgroup -depth -type d -path \"*/$0*\" -exec rmdir {} + 2>/dev/null; \
-        [ -n \"$(find /sys/fs/cgroup -type d -name $0)\" ] || exit 0; sleep 0.01; \
-    done; exit 1";
-
-impl Cgroup {
-    fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("kboot-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        // A session of its own: Ctrl-C is not for it.
-        let mut command = Command::new("setsid");
-        command.args(["sh", "-c", SWEEP, &name]).stdin(Stdio::piped());
-        Self { sweeper: command.spawn().unwrap(), name }
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        drop(self.sweeper.stdin.take());
-        let swept = self.sweeper.wait().is_ok_and(|status| status.success());
-        assert!(swept || std::thread::panicking(), "/sys/fs/cgroup/*/{} is left", self.name);
-    }
-}
-
 /// What flanneld would have leased.
 fn lease(node: &Node) {
     let text = "FLANNEL_NETWORK=10.7.0.0/16\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\nFLANNEL_SUBNET";
@@ -57,8 +26,7 @@ fn dockerd<'a>(node: &'a Node, cgroup: &Cgroup) -> Dockerd<'a> {
     lease(node);
     assert_eq!(node.kboot(&["bridge"]).code, 0);
     let printed = node.kboot(&["docker-flags", "--bridge", "cbr0"]);
-    // Nobody asks systemd for cgroups where there is none.
-    let more = format!("--cgroup-parent=/{} --exec-opt=native.cgroupdriver=cgroupfs", cgroup.name);
+    let more = format!("--cgroup-parent=/{} {CGROUPFS}", cgroup.name);
     let words: Vec<&str> = printed.ok().split_whitespace().chain(more.split(' ')).collect();
     let dockerd = Dockerd::start(node, &words);
     node.sh(IMAGE);

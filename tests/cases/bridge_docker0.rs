@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
+use crate::support::cgroup::{CGROUPFS, Cgroup};
 use crate::support::docker::{self, Dockerd};
 use crate::support::host::Host;
 use crate::support::{Done, finish, need, until};
@@ -70,7 +71,7 @@ fn api(host: &Host, path: &str, more: &[&str]) -> Done {
 
 impl<'h> Container<'h> {
     /// On a network, with two ports published.
-    fn run(host: &'h Host, name: &'static str, network: &str) -> Self {
+    fn run(host: &'h Host, cgroup: &Cgroup, name: &'static str, network: &str) -> Self {
         host.sh(
             "mkdir -p /run/image/bin && cp /usr/bin/busybox /run/image/bin/ && tar -C /run/image -cf /run/image.tar bin",
         );
@@ -84,7 +85,7 @@ impl<'h> Container<'h> {
             "Image": "box", "Cmd": ["/bin/busybox", "sleep", "100"], "StopSignal": "SIGKILL",
             "ExposedPorts": { "80/tcp": {}, "53/udp": {} },
             "HostConfig": {
-                "NetworkMode": network,
+                "NetworkMode": network, "CgroupParent": format!("/{}", cgroup.name),
                 "PortBindings": { "80/tcp": [{}], "53/udp": [{ "HostIp": "127.0.0.1" }] },
             },
         });
@@ -121,11 +122,12 @@ fn dockers_own_rules_go_and_every_other_stays() {
         "--userland-proxy=false --icc=false --bip 172.30.0.1/24 --ipv6 --fixed-cidr-v6 fd00:9::/64 --ip6tables --experimental",
     ]) {
         let Some(host) = host(variant) else { return };
-        let dockerd = Dockerd::start(&host, &words.split_whitespace().collect::<Vec<_>>());
+        let cgroup = Cgroup::new();
+        let dockerd = Dockerd::start(&host, &words.split_whitespace().chain([CGROUPFS]).collect::<Vec<_>>());
         other_network(&host);
         host.sh(FOREIGN);
-        let own = Container::run(&host, "web", "bridge");
-        let foreign = Container::run(&host, "db", "other");
+        let own = Container::run(&host, &cgroup, "web", "bridge");
+        let foreign = Container::run(&host, &cgroup, "db", "other");
         let with_containers = rules(&host);
         drop((own, foreign));
         drop(dockerd);
@@ -167,7 +169,8 @@ fn as_left_behind(full: &[String], less: &[String]) -> String {
 #[test]
 fn a_dockerd_that_runs_and_containers_hold_it() {
     let Some(host) = host("nft") else { return };
-    let dockerd = Dockerd::start::<&str>(&host, &[]);
+    let cgroup = Cgroup::new();
+    let dockerd = Dockerd::start(&host, &[CGROUPFS]);
     let state = |host: &Host| {
         (rules(host), host.ip("-d link")[1]["ifname"].clone(), host.sh("ls /run/kboot 2>&1 || true"))
     };
@@ -181,7 +184,8 @@ fn a_dockerd_that_runs_and_containers_hold_it() {
     );
     assert_eq!(state(&host), before);
 
-    let (web, other) = (Container::run(&host, "web", "bridge"), Container::run(&host, "aside", "host"));
+    let (web, other) =
+        (Container::run(&host, &cgroup, "web", "bridge"), Container::run(&host, &cgroup, "aside", "host"));
     let with = rules(&host);
     let done = kboot(&host, "--force");
     let text = "kboot bridge: docker0 has containers on it: web: stop them first (docker stop web)";
@@ -199,8 +203,9 @@ fn a_dockerd_on_another_bridge_is_no_obstacle() {
     for words in ["--bridge br-own --iptables=false --ip-masq=false", "--bridge none"] {
         let Some(host) = host("nft") else { return };
         host.sh("ip link add br-own type bridge && ip addr add 10.99.7.1/24 dev br-own && ip link add docker0 type bridge");
-        let dockerd = Dockerd::start(&host, &words.split_whitespace().collect::<Vec<_>>());
-        let web = words.contains("br-own").then(|| Container::run(&host, "web", "bridge"));
+        let cgroup = Cgroup::new();
+        let dockerd = Dockerd::start(&host, &words.split_whitespace().chain([CGROUPFS]).collect::<Vec<_>>());
+        let web = words.contains("br-own").then(|| Container::run(&host, &cgroup, "web", "bridge"));
         let done = kboot(&host, "");
         assert_eq!((done.code, has_docker0(&host)), (0, false), "{words}: {done:?}");
         drop(web);

@@ -31,7 +31,7 @@ fn is_on_kboots_bridge(host: &Host, dockerd: &Dockerd<'_>) {
         rules.lines().filter(|l| !l.starts_with("-P ") && !l.contains("KBOOT-cbr0")).collect();
     assert_eq!(others, Vec::<&str>::new());
     assert!(host.ip("link show cbr0")[0]["flags"].as_array().unwrap().contains(&"UP".into()));
-    assert_eq!(host.sh("ls /sys/class/net | grep -c docker0 || true"), "0\n");
+    assert_eq!(host.sh("ip -br link | grep -c docker0 || true"), "0\n");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::types::Url;
 const DUE: &str = "docker-restart";
 const INIT_SCRIPT: &str = "/etc/init.d/docker";
 /// docker gives its containers 10 s each to end.
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// By whom docker is restarted.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -166,7 +166,7 @@ mod tests {
     fn more_patience_than_is_left_ends_it_at_once() {
         let deadline = Deadline::start("20s".parse().unwrap());
         let started = Instant::now();
-        let after = Some(Duration::from_secs(60));
+        let after = Some(Duration::from_mins(1));
         let error =
             retry::<()>(&deadline, "x", || Err(Retry::Later { why: "busy".into(), after })).unwrap_err();
         assert_eq!(error.exit, Exit::Deadline);
