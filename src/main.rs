@@ -8,8 +8,12 @@ use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use kboot::applet;
+use kboot::sys::arena::Arena;
 use kboot::sys::{exec, log, notify, nss, stdio};
 use nix::libc::{self, c_char, c_int};
+
+#[global_allocator]
+static MEMORY: Arena = Arena;
 
 /// The C entry point.
 ///

@@ -12,8 +12,18 @@ mod bridge;
 mod bridge_docker;
 #[path = "cases/bridge_docker0.rs"]
 mod bridge_docker0;
+#[path = "cases/bridge_lease.rs"]
+mod bridge_lease;
 #[path = "cases/bridge_packets.rs"]
 mod bridge_packets;
+#[path = "cases/bridge_reverse_path.rs"]
+mod bridge_reverse_path;
+#[path = "cases/bridge_rights.rs"]
+mod bridge_rights;
+#[path = "cases/bridge_settings.rs"]
+mod bridge_settings;
+#[path = "cases/bridge_state.rs"]
+mod bridge_state;
 #[path = "cases/bridge_stream.rs"]
 mod bridge_stream;
 #[path = "cases/docker_daemon.rs"]

@@ -69,6 +69,20 @@ fn at_hand(options: &LeaseOptions) -> Result<Option<Lease>> {
     Ok(Some(lease))
 }
 
+/// The lease as flanneld's file has it by now; the same where it did not come from there.
+pub fn again(options: &LeaseOptions, lease: Lease) -> Lease {
+    let is_in_environment = options.env_file.is_none()
+        && subnet_env::from_variables(|name| std::env::var(name).ok())
+            .is_ok_and(|l| l.subnets().next().is_some());
+    if !options.subnet.is_empty() || is_in_environment {
+        return lease;
+    }
+    match look(path(options), options.allow_stale) {
+        Ok(Seen::Ready(now)) => now,
+        _ => lease,
+    }
+}
+
 fn of_subnets(subnets: &[Cidr]) -> Result<Lease> {
     let mut lease = Lease::default();
     for cidr in subnets {

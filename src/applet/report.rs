@@ -10,12 +10,12 @@ use crate::sys::stdio;
 
 /// A planned change. Its `Display` is one line in the operator's own idiom (`ip link set cbr0 up`);
 /// dry runs, the log, errors and tests all show that same line.
-pub trait Step: Display {
+pub trait Step: Display + Sized {
     /// What is changed: `link`, `address`, `rule`, `sysctl`, `module`, `file`, `etcd`, `node`, `exec`.
     fn kind(&self) -> &'static str;
 
-    /// Whether it is taken at once with those of its kind before and after it.
-    fn is_joined(&self) -> bool {
+    /// Whether it is taken at once with the one after it.
+    fn joins(&self, _next: &Self) -> bool {
         false
     }
 }
@@ -85,8 +85,17 @@ impl Report {
         if self.dry_run {
             return Ok(());
         }
-        for joined in steps.chunk_by(|a, b| a.is_joined() && b.is_joined()) {
-            take(joined).or_else(|(at, error)| Err(error).context(&joined[at]))?;
+        let before = self.planned.len() - steps.len();
+        let mut taken = 0;
+        for joined in steps.chunk_by(S::joins) {
+            if let Err((at, error)) = take(joined) {
+                if error.meanwhile {
+                    // They are planned anew.
+                    self.planned.truncate(before + taken);
+                }
+                return Err(error).context(&joined[at]);
+            }
+            taken += joined.len();
             for step in joined {
                 log::info!("{step}");
                 self.changed.push(line(step));
@@ -145,6 +154,7 @@ impl Report {
             "found": self.found,
             "planned": self.planned,
             "changed": self.changed,
+            "already": self.already,
             "warnings": self.warnings,
             "error": result.as_ref().err().map(Error::to_string),
         });

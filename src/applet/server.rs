@@ -33,11 +33,6 @@ pub struct Server {
 }
 
 impl Server {
-    /// Whether nothing named it.
-    pub fn is_last_resort(&self) -> bool {
-        self.source == DEFAULT
-    }
-
     fn plain(url: Url, source: impl Into<String>) -> Self {
         Self {
             url,
@@ -67,6 +62,11 @@ pub fn resolve(options: &ServerOptions) -> Result<Server> {
     let server = choose(options)?;
     log::info!("API server {} (from {})", server.url, server.source);
     Ok(server)
+}
+
+/// The same, but only one that something names.
+pub fn named(options: &ServerOptions) -> Result<Option<Server>> {
+    Ok(Some(choose(options)?).filter(|server| server.source != DEFAULT))
 }
 
 fn choose(options: &ServerOptions) -> Result<Server> {

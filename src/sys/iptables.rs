@@ -97,7 +97,11 @@ impl Iptables {
 fn failure(status: Option<i32>, stderr: &str) -> Error {
     let says = |l: &&str| !l.trim().is_empty() && !l.starts_with("Warning:") && !l.starts_with('#');
     let text = stderr.lines().find(says).unwrap_or("without a word");
-    let hint = if stderr.contains("Permission denied") { ": needs root (CAP_NET_ADMIN)" } else { "" };
+    let hint = if stderr.contains("Permission denied") {
+        ": needs root (CAP_NET_ADMIN; legacy CAP_NET_RAW too)"
+    } else {
+        ""
+    };
     match status {
         Some(code) => Error::failed(format!("{text} (exit {code}){hint}")),
         None => Error::failed(format!("{text} (killed)")),

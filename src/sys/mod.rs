@@ -1,5 +1,6 @@
 //! Effects, one room per facility of the system.
 
+pub mod arena;
 pub mod clock;
 mod decompress;
 pub mod exec;

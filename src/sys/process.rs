@@ -25,6 +25,13 @@ pub fn find_in_this_network(is_it: impl Fn(&[String]) -> bool) -> Option<(i32, V
     })
 }
 
+/// The number of this process's network namespace; 0 without /proc.
+pub fn network_namespace() -> String {
+    let link = network("self").unwrap_or_default();
+    let digits: String = link.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
+    if digits.is_empty() { "0".to_owned() } else { digits }
+}
+
 /// The network namespace, such as `net:[4026531840]`; before Linux 3.8 no link, and so the same for all.
 fn network(pid: &str) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/ns/net")).ok()

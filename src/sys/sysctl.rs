@@ -1,7 +1,7 @@
 //! Kernel settings under /proc/sys.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 
 use crate::error::{Context, Error, Result};
 
@@ -23,14 +23,15 @@ pub fn read(name: &str) -> Result<Option<String>> {
     }
 }
 
-/// Writes the value and reads it back: some settings take a write and keep what they had.
+/// Writes the value and reads it back: some settings take a write and keep what they had. Errors do not
+/// name the setting: whoever writes has a line that does.
 pub fn write(name: &str, value: &str) -> Result<()> {
-    fs::write(path(name), value).context(format!("sysctl {name}"))?;
+    fs::OpenOptions::new().write(true).open(path(name))?.write_all(value.as_bytes())?;
     match read(name)? {
         Some(now) if now == value => Ok(()),
-        now => Err(Error::failed(format!(
-            "sysctl {name}: wrote {value}, the kernel has {}",
-            now.unwrap_or_default()
-        ))),
+        now => {
+            let now = now.unwrap_or_default();
+            Err(Error::failed(format!("wrote {value}, the kernel has {now}")))
+        }
     }
 }

@@ -29,6 +29,11 @@ impl Mac {
         self.0.starts_with(&OWN)
     }
 
+    /// Whether a link can have it: a bridge that lost its last port has none, 00:00:00:00:00:00.
+    pub fn is_usable(&self) -> bool {
+        self.0 != [0; 6] && self.0[0] & 1 == 0
+    }
+
     /// As the kernel takes it.
     pub fn bytes(&self) -> &[u8; 6] {
         &self.0
@@ -73,6 +78,10 @@ mod tests {
         let six = Mac::of_bridge("fd00:7:3::1".parse().unwrap());
         assert!(six.is_own() && six != Mac::of_bridge("fd00:7:4::1".parse().unwrap()));
         assert_eq!(mac.to_string().parse(), Ok(mac));
+        assert!(mac.is_usable());
+        for text in ["00:00:00:00:00:00", "01:00:5e:00:00:01"] {
+            assert!(!text.parse::<Mac>().unwrap().is_usable(), "{text}");
+        }
         for text in ["", "0a:6b", "0a:6b:0a:07:03:1", "0a:6b:0a:07:03:01:02", "0a:6b:0a:07:03:zz"] {
             assert!(text.parse::<Mac>().is_err(), "{text}");
         }

@@ -8,6 +8,7 @@ pub mod etcd;
 pub mod firewall;
 pub mod host;
 pub mod machine;
+pub mod monitor;
 pub mod net;
 pub mod odd_server;
 pub mod packets;

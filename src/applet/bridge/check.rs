@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::goal::{self, Goal};
-use super::up::whole;
+use super::up::{RIVAL, whole};
 use super::{Run, look, neighbours, settings};
 use crate::applet::lease;
 use crate::error::{Error, Result};
@@ -28,13 +28,16 @@ pub fn check(run: &mut Run<'_>) -> Result<()> {
     let lease = lease::resolve(&run.args.lease_options(), &run.deadline)?;
     goal::decide(run.args, &lease)?;
     look::probe(run)?;
+    settings::proc_is_mounted()?;
     let mut plan = settings::module(run)?;
     plan.append(settings::early(run, lease.subnet.is_some())?);
     let goal = goal::of(run, &lease)?;
-    plan.append(whole(run, &goal)?.0);
+    let whole = whole(run, &goal)?;
+    plan.append(whole.plan);
     plan.append(settings::reverse_path(run, &goal)?);
     let mut found = differences(&plan);
-    let others = neighbours::differences(run, &goal, &lease)?;
+    let mut others: Vec<String> = whole.rivals.iter().map(|rule| format!("{RIVAL}: {rule}")).collect();
+    others.extend(neighbours::differences(run, &goal, &lease)?);
     found.extend(others.into_iter().map(|what| Difference { what, fix: None }));
     tell(run, &goal, &plan, &found)
 }

@@ -1,8 +1,8 @@
 //! `--replace-docker0`: docker's default bridge and docker's own rules about it go.
 
 use super::Run;
-use super::firewall::Seen;
-use super::programs::of_variant;
+use super::programs::Programs;
+use super::seen::Seen;
 use crate::client::docker::{self, DefaultNetwork};
 use crate::error::{Error, Result};
 use crate::plan::bridge::{Call, Change, Plan, Step};
@@ -85,12 +85,12 @@ fn rules(
     if tables.is_empty() {
         return Ok(());
     }
-    let Some((four, six)) = of_variant(variant) else {
+    let Some(programs) = Programs::of_variant(run, variant)? else {
         let suffix = variant.suffix();
         run.report.warn(format!("docker's rules of iptables-{suffix} stay: there is no such program"));
         return Ok(());
     };
-    let program = if ipv4 { four } else { six };
+    let program = programs.of(ipv4);
     let listed: Vec<Listed> =
         tables.into_iter().map(|t| Ok((t, run.iptables.list(program, t)?))).collect::<Result<_>>()?;
     let own: Vec<Cidr> = addrs.iter().filter(|a| a.is_ipv4() == ipv4).copied().collect();

@@ -1,45 +1,68 @@
 //! The bridge's end: what kboot made, and nothing else.
 
-use super::record::{forget, others, recorded, settings_before};
-use super::up::carry_out;
+use serde_json::json;
+
+use super::record::{forget, forget_all, has_others, recorded, settings_before};
+use super::up::{again, carry_out};
 use super::{Run, firewall, look};
 use crate::applet::lease;
 use crate::error::Result;
 use crate::plan::bridge::{Change, Facts, Step, down};
-use crate::sys::{log, sysctl};
+use crate::sys::link::Link;
+use crate::sys::sysctl;
 use crate::types::Cidr;
 
 /// Takes it away: first what lets packets through, then the link, then what masquerades.
 pub fn down(run: &mut Run<'_>) -> Result<()> {
     let _lock = run.lock()?;
-    let (closing, masquerading, engine) = firewall::none(run)?;
-    let facts = facts(run)?;
-    let own = down::plan(&run.name, &facts, &cluster(run));
-    let mut plan = closing;
-    plan.changes.extend(own.changes);
-    plan.changes.extend(masquerading);
-    if run.args.restore {
-        plan.changes.extend(restore(run)?);
+    let restores = run.args.restore && !has_others(&run.name);
+    if run.args.restore && !restores {
+        run.report.warn("--restore: the kernel's settings stay: another bridge of kboot's needs them");
+    } else if restores && settings_before().is_empty() {
+        run.report.warn("--restore: nothing is known of how the kernel was before");
     }
-    carry_out(run, &plan, engine.as_ref())?;
-    if !run.report.dry_run {
-        forget(&run.name, run.args.restore);
+    let mut stays = None;
+    again(run, |run, _| {
+        stays = once(run, restores)?;
+        Ok(())
+    })?;
+    match run.is_look_only() {
+        true => {}
+        false if restores => forget_all(),
+        false => forget(&run.name),
     }
-    match own.stays {
+    run.report.found("stays", json!(stays));
+    match stays {
         Some(why) => run.report.summary(format_args!("{} stays, without what kboot made: {why}", run.name)),
         None => run.report.summary(format_args!("{} is gone", run.name)),
     }
     Ok(())
 }
 
-/// A link of that name that is no bridge is nobody's business here.
-fn facts(run: &Run<'_>) -> Result<Facts> {
-    let link = run.links.get(&run.name)?.filter(|l| l.kind == "bridge");
+/// Why the bridge stays, if it does.
+fn once(run: &mut Run<'_>, restores: bool) -> Result<Option<String>> {
+    let (closing, masquerading, engine) = firewall::none(run)?;
+    let link = run.links.get(&run.name)?;
+    if let Some(link) = link.as_ref().filter(|l| l.kind != "bridge") {
+        return Ok(Some(format!("it is a {} device, not a bridge", link.kind)));
+    }
+    let facts = facts(run, link)?;
+    let own = down::plan(&run.name, &facts, &cluster(run));
+    let mut plan = closing;
+    plan.changes.extend(own.changes);
+    plan.changes.extend(masquerading);
+    if restores {
+        plan.changes.extend(restore()?);
+    }
+    carry_out(run, &plan, engine.as_ref())?;
+    Ok(own.stays)
+}
+
+fn facts(run: &Run<'_>, link: Option<Link>) -> Result<Facts> {
     let mut facts = Facts { record: recorded(&run.name), ..Facts::default() };
     if let Some(link) = link {
         facts.ports = look::ports(run, link.index)?;
-        let addrs = run.links.addresses_of(&link)?;
-        facts.link = Some(look::as_fact(&link, addrs));
+        facts.link = Some(look::as_fact(&link, run.links.addresses_of(&link)?));
     }
     Ok(facts)
 }
@@ -51,20 +74,13 @@ fn cluster(run: &Run<'_>) -> Vec<Cidr> {
         .concat()
 }
 
-/// The kernel as it was, unless another bridge of kboot's still needs it.
-fn restore(run: &mut Run<'_>) -> Result<Vec<Change>> {
-    if others(&run.name) {
-        run.report.warn("--restore: the kernel's settings stay: another bridge of kboot's needs them");
-        return Ok(Vec::new());
-    }
+/// The kernel as it was.
+fn restore() -> Result<Vec<Change>> {
     let mut changes = Vec::new();
-    for (name, before) in settings_before(&run.name) {
+    for (name, before) in settings_before() {
         let Some(now) = sysctl::read(&name)?.filter(|now| *now != before) else { continue };
         let step = Step::Sysctl(name.clone(), before.clone());
         changes.push(Change::new(step, format!("{name}: is {now}, was {before}")));
-    }
-    if changes.is_empty() {
-        log::debug!("--restore: the kernel is as it was");
     }
     Ok(changes)
 }

@@ -6,7 +6,7 @@ use crate::plan::bridge::Wanted;
 use crate::plan::bridge::masquerade::{Masquerade, masquerade};
 use crate::plan::nat;
 use crate::plan::subnet_env::Lease;
-use crate::sys::log;
+use crate::sys::{clock, log};
 use crate::types::Cidr;
 
 /// The rules that one address family is to have.
@@ -60,27 +60,43 @@ pub fn of(run: &mut Run<'_>, lease: &Lease) -> Result<Goal> {
         None => (None, None),
     };
     let mut addrs: Vec<Cidr> = lease.subnets().map(|c| c.host()).collect();
-    addrs.extend(args.address.iter().filter(|a| !addrs.contains(a)).copied().collect::<Vec<_>>());
+    for more in &args.address {
+        if !addrs.contains(more) {
+            addrs.push(*more);
+        }
+    }
+    let mtu = args.mtu.or(lease.mtu);
+    if let Some(mtu) = mtu.filter(|mtu| *mtu < 1280 && addrs.iter().any(|a| !a.is_ipv4())) {
+        return Err(Error::usage(format!(
+            "the MTU {mtu} is too small for IPv6, which needs 1280 (RFC 8200)"
+        )));
+    }
     let link = Wanted {
         name: run.name.clone(),
         addrs,
-        mtu: args.mtu.or(lease.mtu),
+        mtu,
         cluster: [args.masquerade.as_slice(), &lease.networks, &lease.networks6].concat(),
         promiscuous,
         hairpin,
     };
     let subnets = lease.subnets().map(|c| c.network()).collect();
-    let rules4 = rules(run, four, lease.subnet, "IPv4");
-    let rules6 = rules(run, six, lease.subnet6, "IPv6");
+    if let Some(why) =
+        [&four, &six].into_iter().find_map(|m| if let Masquerade::No(why) = m { Some(*why) } else { None })
+        && args.firewall != Firewall::None
+    {
+        log::info!("{why}");
+    }
+    let rules4 = rules(run, four, lease.subnet, true);
+    let rules6 = rules(run, six, lease.subnet6, false);
     outward(run)?;
     Ok(Goal { link, subnets, rules4, rules6 })
 }
 
-fn rules(run: &mut Run<'_>, decided: Masquerade, subnet: Option<Cidr>, family: &str) -> Rules {
+fn rules(run: &mut Run<'_>, decided: Masquerade, subnet: Option<Cidr>, ipv4: bool) -> Rules {
     if run.args.firewall == Firewall::None {
         return Rules::Leave;
     }
-    let is_asked = run.args.masquerade.iter().any(|c| c.is_ipv4() == (family == "IPv4"));
+    let family = if ipv4 { "IPv4" } else { "IPv6" };
     match (decided, subnet) {
         (Masquerade::Outside(cluster), Some(subnet)) => Rules::Masquerade(nat::Wanted {
             bridge: run.name.clone(),
@@ -88,19 +104,17 @@ fn rules(run: &mut Run<'_>, decided: Masquerade, subnet: Option<Cidr>, family: &
             cluster,
             out_interface: run.args.out_interface.clone(),
             random_fully: true,
+            needs_prerouting: clock::kernel_version() < (4, 18, 0),
         }),
         (_, None) => {
-            if is_asked {
+            if run.args.masquerade.iter().any(|c| c.is_ipv4() == ipv4) {
                 run.report.warn(format!("no masquerading of {family}: the lease has no {family} subnet"));
             }
             Rules::Remove
         }
-        (Masquerade::No(why), _) => {
-            log::info!("{why}");
-            Rules::Remove
-        }
+        (Masquerade::No(_), _) => Rules::Remove,
         (Masquerade::Unknown(why), _) => {
-            run.report.warn(if family == "IPv6" { format!("IPv6: {why}") } else { why.to_owned() });
+            run.report.warn(if ipv4 { why.to_owned() } else { format!("IPv6: {why}") });
             Rules::Leave
         }
     }

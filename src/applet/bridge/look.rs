@@ -3,11 +3,16 @@
 use serde_json::{Value, json};
 
 use super::Run;
+use super::goal::Goal;
 use super::record::recorded;
 use crate::error::{Error, Result};
-use crate::plan::bridge::{self, Candidate, Facts, Port, Wanted, link::rival};
+use crate::plan::bridge::{
+    self, Candidate, Facts, Port,
+    link::{misfit, rival},
+};
 use crate::sys::link::Link;
-use crate::types::Cidr;
+use crate::sys::sysctl;
+use crate::types::{Cidr, IfName};
 
 /// The link, if there is one; anything but a bridge of that name is a conflict, before any change.
 pub fn probe(run: &Run<'_>) -> Result<Option<Link>> {
@@ -22,27 +27,46 @@ pub fn probe(run: &Run<'_>) -> Result<Option<Link>> {
 }
 
 /// Looks at the bridge and at all that is wanted of it. `leaving`: a link that is about to go.
-pub fn look(run: &mut Run<'_>, wanted: &Wanted, leaving: Option<u32>) -> Result<Facts> {
+pub fn look(run: &mut Run<'_>, goal: &Goal, leaving: Option<u32>) -> Result<Facts> {
+    let wanted = &goal.link;
     let link = probe(run)?;
     let index = link.as_ref().map(|l| l.index);
     let addresses = run.links.addresses()?;
     let others = addresses.iter().filter(|(i, _)| Some(*i) != index && Some(*i) != leaving && *i != 0);
-    if rival(wanted, others.clone().map(|(_, c)| ("", *c))).is_some() {
+    if rival(&goal.subnets, others.clone().map(|(_, c)| ("", *c))).is_some() {
         let links = run.links.all()?;
         let name = |i: u32| links.iter().find(|l| l.index == i).map_or("?", |l| l.name.as_str());
-        if let Some(text) = rival(wanted, others.map(|(i, c)| (name(*i), *c))) {
+        if let Some(text) = rival(&goal.subnets, others.map(|(i, c)| (name(*i), *c))) {
             return Err(Error::conflict(text));
         }
     }
-    let attach = run.args.attach.iter().map(|name| candidate(run, name, index, &addresses));
+    let mut names: Vec<&IfName> = Vec::new();
+    for name in &run.args.attach {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let attach = names.into_iter().map(|name| candidate(run, name, index, &addresses));
     let attach = attach.collect::<Result<Vec<_>>>()?;
-    let ports = match index.filter(|_| wanted.hairpin.is_some()) {
+    // Every pod is a port: they are looked at only where that matters.
+    let had_stp =
+        link.as_ref().is_some_and(|l| l.stp == Some(true) || l.forward_delay.is_some_and(|d| d > 0));
+    let ports = match index.filter(|_| wanted.hairpin.is_some() || had_stp) {
         Some(index) => ports(run, index)?,
         None => Vec::new(),
     };
     let own: Vec<Cidr> = addresses.iter().filter(|(i, _)| Some(*i) == index).map(|(_, c)| *c).collect();
     run.report.found("link", link.as_ref().map_or(Value::Null, |l| shown(l, &own)));
-    Ok(Facts { link: link.as_ref().map(|l| as_fact(l, own)), ports, attach, record: recorded(&run.name) })
+    let ipv6_is_off = wanted.addrs.iter().any(|a| !a.is_ipv4()) && ipv6_is_off(run, link.is_some())?;
+    let link = link.as_ref().map(|l| as_fact(l, own));
+    let facts = Facts { link, ports, attach, record: recorded(&run.name), ipv6_is_off };
+    misfit(wanted, &facts).map_or(Ok(facts), |text| Err(Error::conflict(text)))
+}
+
+/// On the bridge or, if there is none, on every new link.
+fn ipv6_is_off(run: &Run<'_>, is_there: bool) -> Result<bool> {
+    let link = if is_there { run.name.as_str() } else { "default" };
+    Ok(sysctl::read(&format!("net/ipv6/conf/{link}/disable_ipv6"))?.as_deref() == Some("1"))
 }
 
 fn shown(link: &Link, addrs: &[Cidr]) -> Value {
@@ -70,15 +94,15 @@ pub fn ports(run: &Run<'_>, index: u32) -> Result<Vec<Port>> {
     // A name that is no IfName (it has a blank, say) is one that no step can name.
     Ok(links
         .filter_map(|l| {
-            let (is_veth, hairpin) = (l.kind == "veth", l.hairpin == Some(true));
-            Some(Port { name: l.name.parse().ok()?, is_veth, hairpin })
+            let (name, is_veth) = (l.name.parse().ok()?, l.kind == "veth");
+            Some(Port { name, is_veth, hairpin: l.port.hairpin, waits: l.port.waits })
         })
         .collect())
 }
 
 fn candidate(
     run: &Run<'_>,
-    name: &crate::types::IfName,
+    name: &IfName,
     bridge: Option<u32>,
     addresses: &[(u32, Cidr)],
 ) -> Result<Candidate> {
@@ -89,13 +113,24 @@ fn candidate(
     if link.kind == "bridge" {
         return conflict("is a bridge itself: a bridge cannot be another's port".into());
     }
-    if link.master.is_some() && link.master != bridge {
-        return conflict("is another link's port already: ip link set nomaster first".into());
+    if link.mac.is_none() {
+        return conflict("is no Ethernet device: it cannot be a bridge's port".into());
+    }
+    if let Some(master) = link.master.filter(|m| Some(*m) != bridge) {
+        let links = run.links.all()?;
+        let other = links.iter().find(|l| l.index == master).map_or("another link", |l| l.name.as_str());
+        return conflict(format!("is a port of {other} already: ip link set {name} nomaster first"));
     }
     if link.master.is_none()
         && let Some((_, cidr)) = addresses.iter().find(|(index, _)| *index == link.index)
     {
         return conflict(format!("has the address {cidr}, which a port cannot use: the host would lose it"));
     }
-    Ok(Candidate { name: name.clone(), is_attached: link.master.is_some() && link.up })
+    let is_port = link.master.is_some();
+    Ok(Candidate {
+        name: name.clone(),
+        is_port,
+        is_attached: is_port && link.up,
+        is_veth: link.kind == "veth",
+    })
 }

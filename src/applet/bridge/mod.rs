@@ -9,6 +9,7 @@ mod look;
 mod neighbours;
 mod programs;
 mod record;
+mod seen;
 mod settings;
 mod take;
 mod up;
@@ -158,6 +159,13 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     }
 }
 
+/// Not the network's own, nor one that is everybody's.
+fn is_usable(cidr: &Cidr) -> bool {
+    let addr = cidr.addr();
+    let is_network = cidr.host() != *cidr;
+    !is_network && !addr.is_multicast() && !addr.is_loopback() && !addr.is_unspecified()
+}
+
 fn check_args(args: &Args) -> Result<()> {
     let wrong = |text: &str| Err(Error::usage(text));
     if args.no_masquerade && (!args.masquerade.is_empty() || args.out_interface.is_some()) {
@@ -168,6 +176,12 @@ fn check_args(args: &Args) -> Result<()> {
     }
     if args.name.is_some() && args.name == args.out_interface {
         return wrong("--out-interface is the bridge itself: give the link that leads out");
+    }
+    if args.attach.iter().any(|port| args.name.as_ref().map_or(port.as_str() == "cbr0", |n| n == port)) {
+        return wrong("--attach is the bridge itself: give the link that is to be its port");
+    }
+    if let Some(bad) = args.address.iter().find(|a| !is_usable(a)) {
+        return Err(Error::usage(format!("--address {bad}: no link can have it")));
     }
     if args.check && args.down {
         return wrong("--check and --down: give one of them");

@@ -37,6 +37,10 @@ fn of_docker(run: &mut Run<'_>, goal: &Goal) -> Result<Vec<String>> {
     let subnets: Vec<String> = network.subnets.iter().map(ToString::to_string).collect();
     run.report.found("docker", json!({"bridge": bridge, "subnets": subnets, "mtu": network.mtu}));
     let mut found = Vec::new();
+    // As for a runtime that is not docker.
+    if bridge == "none" {
+        return Ok(found);
+    }
     if bridge != run.name.as_str() {
         found.push(format!("docker: its containers are on {bridge}, not on {}: see docker-flags", run.name));
         return Ok(found);
@@ -45,7 +49,7 @@ fn of_docker(run: &mut Run<'_>, goal: &Goal) -> Result<Vec<String>> {
     let has: Vec<Cidr> = network.subnets.iter().filter(|s| s.is_ipv4()).map(Cidr::network).collect();
     if has != wanted {
         found.push(format!(
-            "docker: its subnet is {}, the lease's {}: restart dockerd",
+            "docker: its subnet is {}, the lease's {}: see docker-flags, then restart dockerd",
             list(&has),
             list(&wanted)
         ));
@@ -60,10 +64,7 @@ fn of_docker(run: &mut Run<'_>, goal: &Goal) -> Result<Vec<String>> {
 
 /// Only where the words, the environment or a kubeconfig name a server.
 fn of_node(run: &mut Run<'_>, goal: &Goal, lease: &Lease) -> Result<Vec<String>> {
-    let server = server::resolve(&run.args.server_options(run.words))?;
-    if server.is_last_resort() {
-        return Ok(Vec::new());
-    }
+    let Some(server) = server::named(&run.args.server_options(run.words))? else { return Ok(Vec::new()) };
     let name = node_name::resolve(run.args.node.as_ref(), &server.tls, lease)?;
     let mut client = Client::new(&server.url, &server.tls)?;
     if let Some(header) = server.credentials.header() {

@@ -2,117 +2,139 @@
 
 use std::time::Duration;
 
-use super::firewall::Seen;
+use super::seen::Seen;
 use super::{Firewall, Run};
 use crate::error::{Context, Error, Exit, Result};
 use crate::plan::nat::choose::{self, Variant};
 use crate::plan::nat::iptables;
 use crate::sys::iptables::PROGRAMS;
-use crate::sys::{exec, log};
+use crate::sys::{exec, log, nft};
 use crate::types::parse_version;
 
-/// The choice, with the reason for the log.
+/// Who makes the rules.
 pub enum Backend {
     /// nf_tables by netlink.
     Nft,
-    /// These programs, IPv4's and IPv6's.
-    Iptables(&'static str, &'static str),
+    /// These programs.
+    Iptables(Programs),
 }
 
-/// Chooses: where kboot's rules are already; else iptables if it runs and can list nat; else nft.
-/// `None` when nothing is to be masqueraded by anybody.
-pub fn choose(run: &mut Run<'_>, seen: &Seen) -> Result<Backend> {
+/// iptables and ip6tables, and what they speak to.
+pub struct Programs {
+    four: &'static str,
+    six: &'static str,
+    /// Which of the kernel's engines.
+    pub variant: Variant,
+}
+
+/// Chooses: where kboot's rules are already; else iptables if it runs and can list nat, of each of the
+/// families (whether IPv4); else nft.
+pub fn choose(run: &mut Run<'_>, seen: &Seen, families: &[bool]) -> Result<Backend> {
     let has_nft = seen.has_nft();
     let (backend, why) = match run.args.firewall {
         Firewall::Nft if has_nft => (Backend::Nft, "--firewall nft".to_owned()),
-        Firewall::Nft => return Err(Error::failed(crate::sys::nft::MISSING)),
+        Firewall::Nft => return Err(Error::failed(nft::MISSING)),
         Firewall::Iptables => by_program(run, seen)?,
         _ if seen.own_table(&run.name) => (Backend::Nft, "kboot's rules are there".to_owned()),
-        _ => match by_program(run, seen).and_then(|chosen| works(run, chosen)) {
+        _ => match working(run, seen, families) {
             Ok(chosen) => chosen,
             Err(error) if error.exit == Exit::Deadline => return Err(error),
             Err(error) if has_nft => (Backend::Nft, error.to_string()),
             Err(error) => {
-                return Err(Error::failed(format!(
-                    "masquerading: {error}, and {}",
-                    crate::sys::nft::MISSING
-                )));
+                return Err(Error::failed(format!("masquerading: {error}, and {}", nft::MISSING)));
             }
         },
     };
-    let name = match backend {
+    let name = match &backend {
         Backend::Nft => "nft",
-        Backend::Iptables(program, _) => program,
+        Backend::Iptables(programs) => programs.four,
     };
     log::debug!("firewall {name}: {why}");
     run.report.found("firewall", serde_json::json!({"backend": name, "reason": why}));
     Ok(backend)
 }
 
-fn works(run: &Run<'_>, chosen: (Backend, String)) -> Result<(Backend, String)> {
-    if let Backend::Iptables(four, six) = chosen.0 {
-        // The family that has pods, or IPv4's.
-        let program = if run.args.subnet.iter().all(|s| !s.is_ipv4()) && !run.args.subnet.is_empty() {
-            six
-        } else {
-            four
-        };
-        run.iptables.list(program, "nat")?;
+fn working(run: &mut Run<'_>, seen: &Seen, families: &[bool]) -> Result<(Backend, String)> {
+    let (backend, why) = by_program(run, seen)?;
+    if let Backend::Iptables(programs) = &backend {
+        for ipv4 in families {
+            programs.list_nat(run, seen, *ipv4)?;
+        }
     }
-    Ok(chosen)
+    Ok((backend, why))
 }
 
 fn by_program(run: &mut Run<'_>, seen: &Seen) -> Result<(Backend, String)> {
-    exec::find("iptables").map_err(|_| Error::failed("there is no iptables program"))?;
+    let plain = Programs::plain(run)?.ok_or_else(|| Error::failed("there is no iptables program"))?;
     let (legacy, nft) = seen.engines()?;
     if let Some(text) = choose::mixed(&legacy, &nft) {
         run.report.warn(text);
     }
     let Some((variant, why)) = choose::variant(&legacy, &nft, &iptables::chain(&run.name)) else {
-        return Ok((Backend::Iptables("iptables", "ip6tables"), "it is there".into()));
+        return Ok((Backend::Iptables(plain), "it is there".into()));
     };
-    if let Some((four, six)) = of_variant(variant) {
-        return Ok((Backend::Iptables(four, six), why));
+    if let Some(programs) = Programs::of_variant(run, variant)? {
+        return Ok((Backend::Iptables(programs), why));
     }
     let suffix = variant.suffix();
     run.report.warn(format!(
         "the host's rules are iptables-{suffix}'s, and there is no such program: rules of both will be loaded"
     ));
-    Ok((Backend::Iptables("iptables", "ip6tables"), "it is the only one".into()))
+    Ok((Backend::Iptables(plain), "it is the only one".into()))
 }
 
-/// The programs that speak to that engine: the plain ones if they do.
-pub fn of_variant(variant: Variant) -> Option<(&'static str, &'static str)> {
-    if of_plain() == Some(variant) {
-        return Some(("iptables", "ip6tables"));
+impl Programs {
+    /// `iptables` and `ip6tables`, as they are installed: what they speak to is told by the file that they
+    /// are, else by their own word.
+    fn plain(run: &Run<'_>) -> Result<Option<Self>> {
+        let Ok(path) = exec::find("iptables") else { return Ok(None) };
+        let file = path.canonicalize().ok();
+        let name = file.as_deref().and_then(|f| f.file_name()).unwrap_or_default();
+        let variant = if let Some(variant) = Variant::of_file(&name.to_string_lossy()) {
+            variant
+        } else {
+            Variant::of_version(&exec::ask(&path, &["--version"], run.deadline.attempt(WITHIN))?.stdout)
+        };
+        Ok(Some(Self { four: "iptables", six: "ip6tables", variant }))
     }
-    let named = |start: &str| {
-        let name = format!("{start}-{}", variant.suffix());
-        PROGRAMS.into_iter().find(|p| *p == name && exec::find(p).is_ok())
-    };
-    let four = named("iptables")?;
-    Some((four, named("ip6tables").unwrap_or("ip6tables")))
-}
 
-/// What `iptables` speaks to: by the file that it is, else by its own word.
-fn of_plain() -> Option<Variant> {
-    let path = exec::find("iptables").ok()?;
-    let file = path.canonicalize().ok()?;
-    let by_file = Variant::of_file(&file.file_name()?.to_string_lossy());
-    by_file.or_else(|| {
-        let said = exec::ask(&path, &["--version"], WITHIN).ok()?;
-        Some(Variant::of_version(&said.stdout))
-    })
+    /// The programs that speak to that engine: the plain ones if they do.
+    pub fn of_variant(run: &Run<'_>, variant: Variant) -> Result<Option<Self>> {
+        if let Some(plain) = Self::plain(run)?.filter(|p| p.variant == variant) {
+            return Ok(Some(plain));
+        }
+        let named = |start: &str| {
+            let name = format!("{start}-{}", variant.suffix());
+            PROGRAMS.into_iter().find(|p| *p == name && exec::find(p).is_ok())
+        };
+        let named = named("iptables").map(|four| (four, named("ip6tables").unwrap_or("ip6tables")));
+        Ok(named.map(|(four, six)| Self { four, six, variant }))
+    }
+
+    /// That family's program.
+    pub fn of(&self, ipv4: bool) -> &'static str {
+        if ipv4 { self.four } else { self.six }
+    }
+
+    /// The lines of `-t nat -S`. Listing legacy iptables' table makes it: not for a mere look.
+    pub fn list_nat(&self, run: &Run<'_>, seen: &Seen, ipv4: bool) -> Result<Vec<String>> {
+        let is_there =
+            self.variant == Variant::Nft || seen.has_table_of_iptables(Variant::Legacy, ipv4, "nat");
+        if run.is_look_only() && !is_there {
+            return Ok(Vec::new());
+        }
+        seen.nat_by(run, self.of(ipv4))
+    }
 }
 
 /// The longest that a program may take to say its version.
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Whether the program's MASQUERADE takes `--random-fully`: iptables from 1.6.2 on, ip6tables from 1.8.6
-/// on. Kernels before 3.13 take it and do without. A rule that has it answers without asking.
+/// on. Kernels before 3.13 take it and do without. A rule that is there answers without asking.
 pub fn random_fully(run: &Run<'_>, program: &'static str, listed: &[String]) -> Result<bool> {
-    if iptables::listed_random_fully(&run.name, listed) == Some(true) {
-        return Ok(true);
+    if let Some(is) = iptables::listed_random_fully(&run.name, listed) {
+        return Ok(is);
     }
     let since = if program.starts_with("ip6") { (1, 8, 6) } else { (1, 6, 2) };
     let said =

@@ -3,12 +3,13 @@
 
 use serde_json::{Value, json};
 
-use crate::plan::bridge::{Facts, Record, Wanted};
-use crate::sys::{log, run_dir};
-use crate::types::{Cidr, IfName, Mac};
+use crate::plan::bridge::{Facts, Plan, Record, Step, Wanted, link::is_own};
+use crate::sys::{log, process, run_dir};
+use crate::types::{Cidr, IfName};
 
+/// A bridge is one of its network namespace, whoever shares /run.
 fn record_name(name: &IfName) -> String {
-    format!("bridge-{name}.json")
+    format!("bridge-{name}.{}.json", process::network_namespace())
 }
 
 /// The record of this boot, if there is one.
@@ -47,28 +48,44 @@ pub fn remember_setting(name: &IfName, setting: &str, before: &str) {
     write(name, &record);
 }
 
-/// The settings that kboot changed, and how they were.
-pub fn settings_before(name: &IfName) -> Vec<(String, String)> {
-    let record = read(name);
-    let before = record["before"].as_object().into_iter().flatten();
+/// The settings that kboot changed for any bridge, and how they were.
+pub fn settings_before() -> Vec<(String, String)> {
+    let records = names().iter().map(read).collect::<Vec<_>>();
+    let before = records.iter().filter_map(|r| r["before"].as_object()).flatten();
     before.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }
 
-/// Notes what is kboot's own, before the first change: killed in between, a rerun still knows.
-pub fn remember(wanted: &Wanted, facts: &Facts, is_done: bool) {
+/// The bridges of this network namespace of which there are records.
+fn names() -> Vec<IfName> {
+    let names = run_dir::names();
+    let end = format!(".{}.json", process::network_namespace());
+    let bridge = |n: &String| n.strip_prefix("bridge-")?.strip_suffix(&end)?.parse().ok();
+    names.iter().filter_map(bridge).collect()
+}
+
+/// Notes what is kboot's own, before the first change (killed in between, a rerun still knows) and again
+/// when all is done: until then an address of an earlier lease, and whether the Ethernet address is pinned,
+/// are as before.
+pub fn remember(wanted: &Wanted, facts: &Facts, plan: &Plan, is_done: bool) {
     let before = facts.record.clone().unwrap_or_default();
-    let (mut addrs, mut ports) = (wanted.addrs.clone(), before.ports);
-    // An old address stays on record until a run finds nothing left to do.
+    let has = facts.link.as_ref().map(|l| l.addrs.as_slice()).unwrap_or_default();
+    // What an administrator had put there is not kboot's for being wanted too.
+    let is_ours = |c: &&Cidr| !has.contains(c) || is_own(facts.record.as_ref(), &wanted.cluster, c);
+    let mut addrs: Vec<Cidr> = wanted.addrs.iter().filter(is_ours).copied().collect();
+    let mut ports = before.ports;
+    ports.extend(facts.attach.iter().filter(|c| !c.is_port).map(|c| c.name.clone()));
     if !is_done {
         addrs.extend(before.addrs.iter().filter(|c| !wanted.addrs.contains(c)));
     }
-    ports.extend(
-        facts.attach.iter().map(|c| c.name.clone()).filter(|n| !ports.contains(n)).collect::<Vec<_>>(),
-    );
+    let pinned = plan.changes.iter().find_map(|c| match c.step {
+        Step::AddBridge(.., mac) | Step::SetMac(_, mac) => Some(mac),
+        _ => None,
+    });
     let (made, mac) = match &facts.link {
-        None => (true, Some(Mac::of_bridge(wanted.addrs[0].addr()))),
-        // Made anew by another's hand, it is no longer kboot's.
-        Some(link) => (before.made && link.mac == before.mac, link.mac),
+        None => (true, pinned),
+        Some(link) if pinned.is_none() => (before.made && link.mac == before.mac, link.mac),
+        // Made anew by another's hand, or by kboot and not yet pinned.
+        Some(_) => (false, if is_done { pinned } else { before.mac }),
     };
     let mut record = read(&wanted.name);
     record["made"] = json!(made);
@@ -78,20 +95,26 @@ pub fn remember(wanted: &Wanted, facts: &Facts, is_done: bool) {
     write(&wanted.name, &record);
 }
 
-/// Takes the record away, or leaves of it how the kernel was set before.
-pub fn forget(name: &IfName, is_restored: bool) {
-    let record = read(name);
-    if is_restored || record["before"].is_null() {
-        if let Err(error) = run_dir::remove(&record_name(name)) {
-            log::debug!("the record stays: {error}");
-        }
-    } else {
-        write(name, &json!({ "before": record["before"] }));
+/// Leaves of the record how the kernel was set before, for a later `--restore`.
+pub fn forget(name: &IfName) {
+    match read(name)["before"].clone() {
+        Value::Null => remove(name),
+        before => write(name, &json!({ "before": before })),
     }
 }
 
-/// Whether kboot has records of other bridges: they need the kernel's settings too.
-pub fn others(name: &IfName) -> bool {
-    let own = record_name(name);
-    run_dir::names().iter().any(|n| n.starts_with("bridge-") && *n != own)
+/// The kernel is as it was: nothing is left to remember.
+pub fn forget_all() {
+    names().iter().for_each(remove);
+}
+
+fn remove(name: &IfName) {
+    if let Err(error) = run_dir::remove(&record_name(name)) {
+        log::debug!("the record stays: {error}");
+    }
+}
+
+/// Whether kboot has made another bridge: it needs the kernel's settings too.
+pub fn has_others(name: &IfName) -> bool {
+    names().iter().any(|other| other != name && recorded(other).is_some())
 }

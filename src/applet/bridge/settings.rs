@@ -1,7 +1,5 @@
 //! The kernel's settings.
 
-use std::net::IpAddr;
-
 use serde_json::json;
 
 use super::Run;
@@ -13,10 +11,19 @@ use crate::plan::bridge::settings::{
 };
 use crate::plan::bridge::{Change, Plan, Step};
 use crate::sys::sysctl;
+use crate::types::Cidr;
 
 const BR_NETFILTER: &str = "br_netfilter";
 /// What is amiss without it.
 pub const WITHOUT: &str = "kube-proxy's services will not work between pods of this node";
+
+/// Without it nothing below makes sense.
+pub fn proc_is_mounted() -> Result<()> {
+    match sysctl::read(FORWARD)? {
+        Some(_) => Ok(()),
+        None => Err(Error::failed(format!("sysctl {FORWARD}: not there: is /proc mounted?"))),
+    }
+}
 
 /// Wants the module by which bridged packets pass iptables. Where it is neither there nor to be had, that
 /// is a warning: pods reach each other without it.
@@ -45,8 +52,8 @@ pub fn module(run: &mut Run<'_>) -> Result<Plan> {
 pub fn early(run: &mut Run<'_>, has_ipv4: bool) -> Result<Plan> {
     let mut plan = Plan::default();
     want(run, CALL_IPTABLES, &mut plan)?;
-    if has_ipv4 && !want(run, FORWARD, &mut plan)? {
-        return Err(Error::failed(format!("sysctl {FORWARD}: not there: is /proc mounted?")));
+    if has_ipv4 {
+        want(run, FORWARD, &mut plan)?;
     }
     Ok(plan)
 }
@@ -79,31 +86,44 @@ pub fn ipv6(run: &mut Run<'_>) -> Result<Plan> {
 }
 
 fn advertised(run: &Run<'_>) -> Result<Vec<Advertised>> {
+    let (links, by_router) = (run.links.all()?, run.links.advertised()?);
+    let is_bridge = |index: u32| links.iter().any(|l| l.index == index && l.kind == "bridge");
     let mut found = Vec::new();
-    for link in run.links.all()? {
-        let Some(name) = link.name.parse().ok().filter(|_| link.name != "lo") else { continue };
+    for link in &links {
+        let Ok(name) = link.name.parse() else { continue };
         let of = |setting: &str| sysctl::read(&format!("net/ipv6/conf/{name}/{setting}"));
         let (Some(accept_ra), Some(forwarding)) = (of("accept_ra")?, of("forwarding")?) else { continue };
-        let leads_to_pods = name == run.name || link.master.is_some();
-        found.push(Advertised { name, leads_to_pods, accept_ra, forwarding });
+        let leads_out = OUTWARD.contains(&link.kind.as_str()) && link.name != "lo";
+        let is_port = link.master.is_some_and(is_bridge);
+        let may_be_advertised = !is_port && (leads_out || by_router.contains(&link.index));
+        found.push(Advertised { name, may_be_advertised, accept_ra, forwarding });
     }
     Ok(found)
 }
+
+/// Kinds of links that lead to a network; behind the others are this host's own containers and tunnels.
+const OUTWARD: [&str; 6] = ["device", "bond", "team", "vlan", "macvlan", "ipvlan"];
 
 /// Once the bridge has its address: where the kernel answers pods by another link, strict reverse path
 /// filtering would drop what they send.
 pub fn reverse_path(run: &Run<'_>, goal: &Goal) -> Result<Plan> {
     let mut plan = Plan::default();
     let Some(link) = run.links.get(&run.name)? else { return Ok(plan) };
-    for subnet in goal.subnets.iter().filter(|s| s.is_ipv4()) {
-        let pod: IpAddr = subnet.pods().0;
-        let of = |link: &str| sysctl::read(&format!("net/ipv4/conf/{link}/rp_filter"));
-        let (Some(all), Some(own)) = (of("all")?, of(run.name.as_str())?) else { continue };
-        if all == "0" && own == "0" {
-            continue;
-        }
-        let by_bridge = run.links.way_to(pod)? == Some(link.index);
-        plan.changes.extend(loosen(&run.name, &all, &own, by_bridge));
+    let of = |link: &str, name: &str| sysctl::read(&format!("net/ipv4/conf/{link}/{name}"));
+    let name = run.name.as_str();
+    let (Some(all), Some(own)) = (of("all", "rp_filter")?, of(name, "rp_filter")?) else { return Ok(plan) };
+    if all == "0" && own == "0" {
+        return Ok(plan);
+    }
+    // Without a port the bridge has no carrier, and then its routes may not count.
+    let linkdown = "ignore_routes_with_linkdown";
+    let ignores = [of("all", linkdown)?, of(name, linkdown)?].iter().any(|v| v.as_deref() == Some("1"));
+    let addresses = run.links.addresses_of(&link)?;
+    let is_there = |subnet: &Cidr| addresses.iter().any(|a| a.network() == *subnet);
+    for subnet in goal.subnets.iter().filter(|s| s.is_ipv4() && is_there(s) && (link.carrier || !ignores)) {
+        let way = run.links.way_to(subnet.pods().0)?;
+        let by_another = way.is_some_and(|index| index != link.index);
+        plan.changes.extend(loosen(&run.name, &all, &own, !by_another));
     }
     Ok(plan)
 }

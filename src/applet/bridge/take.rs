@@ -1,10 +1,11 @@
 //! Taking the steps.
 
-use super::firewall::Engine;
 use super::record::remember_setting;
+use super::seen::Engine;
 use crate::applet::{kernel_module, report};
 use crate::error::{Error, Result};
 use crate::plan::bridge::Step;
+use crate::plan::nat::nft::TABLE as OWN_TABLE;
 use crate::sys::iptables::Iptables;
 use crate::sys::link::Links;
 use crate::sys::{log, sysctl};
@@ -40,9 +41,9 @@ impl Hands<'_> {
         match step {
             Step::LoadModule(name) => kernel_module::load(name),
             Step::Sysctl(name, value) => self.set(name, value),
-            Step::AddBridge(name, mac) => links.add_bridge(name, *mac).or_else(|error| {
+            Step::AddBridge(name, mtu, mac) => links.add_bridge(name, *mtu, *mac).or_else(|error| {
                 let brought = kernel_module::bring(&["bridge"]);
-                if brought { links.add_bridge(name, *mac) } else { Err(error) }
+                if brought { links.add_bridge(name, *mtu, *mac) } else { Err(error) }
             }),
             Step::SetMtu(name, mtu) => links.set_mtu(name, *mtu).map(|took| took || late(step)).map(drop),
             Step::SetMac(name, mac) => links.set_mac(name, *mac),
@@ -50,6 +51,7 @@ impl Hands<'_> {
             Step::NoForwardDelay(name) => links.no_forward_delay(name),
             Step::Promiscuous(name, on) => links.set_promiscuous(name, *on),
             Step::Hairpin(port, on) => links.set_hairpin(port, *on),
+            Step::Forward(port) => links.set_forwarding(port),
             Step::Attach(port, bridge) => links.attach(port, bridge),
             Step::Detach(port) => links.detach(port),
             Step::AddAddress(name, cidr) => links.add_address(name, *cidr),
@@ -93,7 +95,12 @@ impl report::Step for Step {
         }
     }
 
-    fn is_joined(&self) -> bool {
-        matches!(self, Step::Nft(_))
+    /// Changes of kboot's own table are one transaction, those in others' tables another: what its owner
+    /// keeps for itself does not keep pods from being masqueraded.
+    fn joins(&self, next: &Self) -> bool {
+        match (self, next) {
+            (Step::Nft(a), Step::Nft(b)) => a.is_in_table(OWN_TABLE) == b.is_in_table(OWN_TABLE),
+            _ => false,
+        }
     }
 }

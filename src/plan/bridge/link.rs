@@ -3,6 +3,9 @@
 use super::{Change, Plan, Step};
 use crate::types::{Cidr, IfName, Mac};
 
+/// Ethernet's, which a link has unless told otherwise.
+const DEFAULT_MTU: u32 = 1500;
+
 /// What is wanted.
 pub struct Wanted {
     /// The bridge's name.
@@ -46,14 +49,20 @@ pub struct Port {
     pub is_veth: bool,
     /// Its hairpin mode.
     pub hairpin: bool,
+    /// Whether STP still holds it back.
+    pub waits: bool,
 }
 
 /// A link that is to be a port.
 pub struct Candidate {
     /// Its name.
     pub name: IfName,
-    /// Whether it is a port of this bridge, and up.
+    /// Whether it is a port of this bridge.
+    pub is_port: bool,
+    /// Whether it is, and up.
     pub is_attached: bool,
+    /// Whether it is one end of a veth.
+    pub is_veth: bool,
 }
 
 /// What kboot noted about the bridge since the boot.
@@ -80,6 +89,8 @@ pub struct Facts {
     pub attach: Vec<Candidate>,
     /// The record, if there is one.
     pub record: Option<Record>,
+    /// Whether the bridge is, or would be made, without IPv6 (`disable_ipv6`).
+    pub ipv6_is_off: bool,
 }
 
 /// The changes in an order that never takes a pod's gateway away: what is new comes first; what is of
@@ -87,31 +98,66 @@ pub struct Facts {
 pub fn plan(wanted: &Wanted, facts: &Facts) -> Plan {
     let name = &wanted.name;
     let mut plan = Plan::default();
+    let mut waiting = Vec::new();
     if let Some(link) = &facts.link {
         plan_attributes(wanted, link, facts.record.as_ref(), &mut plan);
+        // Without STP they would still wait out its delays, half a minute.
+        for port in facts.ports.iter().filter(|p| p.waits && !plan.changes.is_empty()) {
+            let why = format!("{}: waits for STP", port.name);
+            waiting.push(Change::new(Step::Forward(port.name.clone()), why));
+        }
         if plan.changes.is_empty() {
             plan.already += 1;
         }
+        plan.changes.extend(waiting);
     } else {
         let why = format!("{name}: is not there");
         let mac = Mac::of_bridge(wanted.addrs[0].addr());
-        plan.changes.push(Change::new(Step::AddBridge(name.clone(), mac), &why));
+        // The kernel pins an MTU that is changed, not one that is set to what it is.
+        let birth = (wanted.mtu == Some(DEFAULT_MTU)).then_some(DEFAULT_MTU - 1);
+        plan.changes.push(Change::new(Step::AddBridge(name.clone(), birth, mac), &why));
         // On its own: one given at birth yields to the ports' (br_mtu_auto_adjust in net/bridge/br_if.c).
         plan.changes.extend(wanted.mtu.map(|mtu| Change::new(Step::SetMtu(name.clone(), mtu), &why)));
     }
+    if facts.ipv6_is_off {
+        let step = Step::Sysctl(format!("net/ipv6/conf/{name}/disable_ipv6"), "0".into());
+        plan.changes.push(Change::new(step, format!("{name}: IPv6 is off")));
+    }
     let has = facts.link.as_ref().map(|l| l.addrs.as_slice()).unwrap_or_default();
     for cidr in &wanted.addrs {
+        // The kernel has an IPv6 address once a link, with one prefix.
+        if let Some(other) = other_prefix(cidr, has) {
+            let why = format!("{name}: has {other}, wanted is {cidr}");
+            plan.changes.push(Change::new(Step::DeleteAddress(name.clone(), *other), why));
+        }
         let step = Step::AddAddress(name.clone(), *cidr);
         plan.want(has.contains(cidr), step, format!("{name}: has no address {cidr}"));
     }
-    plan_mode(wanted, facts, &mut plan);
     for port in &facts.attach {
         let step = Step::Attach(port.name.clone(), name.clone());
         plan.want(port.is_attached, step, format!("{name}: {} is not attached", port.name));
     }
+    plan_mode(wanted, facts, &mut plan);
     let is_up = facts.link.as_ref().is_some_and(|l| l.up);
     plan.want(is_up, Step::SetUp(name.clone()), format!("{name}: is down"));
     plan
+}
+
+fn other_prefix<'h>(cidr: &Cidr, has: &'h [Cidr]) -> Option<&'h Cidr> {
+    has.iter().find(|h| !cidr.is_ipv4() && h.addr() == cidr.addr() && h != &cidr)
+}
+
+/// An administrator's IPv6 address that is wanted with another prefix: it cannot be there with both.
+pub fn misfit(wanted: &Wanted, facts: &Facts) -> Option<String> {
+    let has = &facts.link.as_ref()?.addrs;
+    let other = wanted.addrs.iter().find_map(|c| other_prefix(c, has))?;
+    let is_foreign = !is_own(facts.record.as_ref(), &wanted.cluster, other);
+    is_foreign.then(|| {
+        format!(
+            "{0} has {other}, which kboot did not put there: remove it (ip addr del {other} dev {0})",
+            wanted.name
+        )
+    })
 }
 
 fn plan_attributes(wanted: &Wanted, link: &Link, record: Option<&Record>, plan: &mut Plan) {
@@ -122,10 +168,12 @@ fn plan_attributes(wanted: &Wanted, link: &Link, record: Option<&Record>, plan: 
         differs(Step::SetMtu(name.clone(), mtu), why);
     }
     // Whether the kernel may change it with the ports is not to be seen by netlink.
-    let is_pinned = |mac: &Mac| mac.is_own() || record.is_some_and(|r| r.mac.as_ref() == Some(mac));
+    let is_pinned =
+        |mac: &Mac| mac.is_usable() && (mac.is_own() || record.is_some_and(|r| r.mac.as_ref() == Some(mac)));
     if let Some(mac) = link.mac.filter(|mac| !is_pinned(mac)) {
         let why = format!("{name}: its address {mac} may change with its ports");
-        differs(Step::SetMac(name.clone(), mac), why);
+        let pinned = if mac.is_usable() { mac } else { Mac::of_bridge(wanted.addrs[0].addr()) };
+        differs(Step::SetMac(name.clone(), pinned), why);
     }
     if link.stp == Some(true) {
         differs(Step::StpOff(name.clone()), format!("{name}: speaks STP: new pods wait for it"));
@@ -145,9 +193,12 @@ fn plan_mode(wanted: &Wanted, facts: &Facts, plan: &mut Plan) {
         plan.want(is_so, Step::Promiscuous(name.clone(), on), why);
     }
     if let Some(on) = wanted.hairpin {
-        for port in facts.ports.iter().filter(|p| p.is_veth) {
-            let why = format!("{}: hairpin mode is {}, wanted is {}", port.name, switch(!on), switch(on));
-            plan.want(port.hairpin == on, Step::Hairpin(port.name.clone(), on), why);
+        let is_port = |name: &IfName| facts.ports.iter().any(|p| p.name == *name);
+        let present = facts.ports.iter().filter(|p| p.is_veth).map(|p| (&p.name, p.hairpin));
+        let new = facts.attach.iter().filter(|c| c.is_veth && !is_port(&c.name)).map(|c| (&c.name, false));
+        for (port, is_on) in present.chain(new) {
+            let why = format!("{port}: hairpin mode is {}, wanted is {}", switch(!on), switch(on));
+            plan.want(is_on == on, Step::Hairpin(port.clone(), on), why);
         }
     }
 }
@@ -163,11 +214,17 @@ pub fn stale(wanted: &Wanted, facts: &Facts) -> Vec<Change> {
     let has = facts.link.as_ref().map(|l| l.addrs.as_slice()).unwrap_or_default();
     let stale: Vec<&Cidr> = has
         .iter()
+        .filter(|c| wanted.addrs.iter().all(|w| other_prefix(w, has) != Some(c)))
         .filter(|c| !wanted.addrs.contains(c) && is_own(facts.record.as_ref(), &wanted.cluster, c))
         .collect();
+    let stays = |c: &Cidr| wanted.addrs.contains(c) || has.contains(c) && !stale.contains(&c);
     let mut changes = Vec::new();
     // Without it the kernel deletes, with an address, all others of its network that came after it.
-    if let Some(first) = stale.iter().find(|c| c.is_ipv4()) {
+    let of_one_network = |c: &&&Cidr| {
+        let others = has.iter().chain(&wanted.addrs);
+        c.is_ipv4() && others.into_iter().any(|o| stays(o) && o.network() == c.network())
+    };
+    if let Some(first) = stale.iter().find(of_one_network) {
         let step = Step::Sysctl(promote_secondaries(name), "1".into());
         changes.push(Change::new(step, format!("{name}: {first} would take its neighbours with it")));
     }
@@ -179,22 +236,20 @@ pub fn stale(wanted: &Wanted, facts: &Facts) -> Vec<Change> {
 
 /// Whether kboot or flannel put the address there: one that kboot's record names or, without a record,
 /// one inside the cluster's network. Any other is an administrator's.
-pub(super) fn is_own(record: Option<&Record>, cluster: &[Cidr], cidr: &Cidr) -> bool {
+pub fn is_own(record: Option<&Record>, cluster: &[Cidr], cidr: &Cidr) -> bool {
     match record {
         Some(record) => record.addrs.contains(cidr),
         None => cluster.iter().any(|c| c.contains(cidr.addr())),
     }
 }
 
-/// Another link that has the pod subnet, or a part of it: pods are reached by one of the two only. A
+/// Another link that has a pod subnet, or a part of it: pods are reached by one of the two only. A
 /// host's address alone (`flannel.1` has the subnet's first, /32) is no network.
-pub fn rival<'a>(wanted: &Wanted, others: impl Iterator<Item = (&'a str, Cidr)>) -> Option<String> {
+pub fn rival<'a>(subnets: &[Cidr], others: impl Iterator<Item = (&'a str, Cidr)>) -> Option<String> {
     let mut others = others.filter(|(_, cidr)| {
         let full = if cidr.is_ipv4() { 32 } else { 128 };
-        wanted
-            .addrs
-            .iter()
-            .any(|own| own.contains(cidr.addr()) && (own.prefix_len()..full).contains(&cidr.prefix_len()))
+        let has = |s: &Cidr| s.contains(cidr.addr()) && (s.prefix_len()..full).contains(&cidr.prefix_len());
+        subnets.iter().any(has)
     });
     others.next().map(|(link, cidr)| {
         let hint = if link == "docker0" { "give --replace-docker0, or " } else { "" };

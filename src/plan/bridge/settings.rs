@@ -22,8 +22,8 @@ pub fn change(name: &str, now: &str, wanted: &str) -> Option<Change> {
 pub struct Advertised {
     /// Its name.
     pub name: IfName,
-    /// Whether pods are behind it: the bridge, and every bridge's ports.
-    pub leads_to_pods: bool,
+    /// Whether a router of this host's may be behind it, and no container.
+    pub may_be_advertised: bool,
     /// `net.ipv6.conf.NAME.accept_ra`.
     pub accept_ra: String,
     /// `net.ipv6.conf.NAME.forwarding`.
@@ -32,9 +32,9 @@ pub struct Advertised {
 
 /// A kernel that forwards takes no router advertisement by a link with accept_ra=1, and a host that got
 /// its address and default route so loses both when they expire; with 2 it goes on (ip-sysctl.rst). Not
-/// for links that lead to pods: any of them could then declare itself the router.
+/// for links that lead to containers: any of them could then declare itself the router.
 pub fn keep_advertisements(links: &[Advertised]) -> Vec<Change> {
-    let taking = links.iter().filter(|l| !l.leads_to_pods && l.accept_ra == "1" && l.forwarding == "0");
+    let taking = links.iter().filter(|l| l.may_be_advertised && l.accept_ra == "1" && l.forwarding == "0");
     taking.filter_map(|l| change(&format!("net/ipv6/conf/{}/accept_ra", l.name), "1", "2")).collect()
 }
 
@@ -57,7 +57,7 @@ mod tests {
     fn link(name: &str, pods: bool, accept_ra: &str, forwarding: &str) -> Advertised {
         Advertised {
             name: name.parse().unwrap(),
-            leads_to_pods: pods,
+            may_be_advertised: !pods,
             accept_ra: accept_ra.into(),
             forwarding: forwarding.into(),
         }

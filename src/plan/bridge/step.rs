@@ -11,7 +11,7 @@ pub enum Step {
     /// A kernel setting. A name with a link's in it is written with slashes: that may have dots.
     Sysctl(String, String),
     /// A bridge without STP and with a pinned address.
-    AddBridge(IfName, Mac),
+    AddBridge(IfName, Option<u32>, Mac),
     /// `ip link set NAME mtu MTU`.
     SetMtu(IfName, u32),
     /// `ip link set NAME address MAC`.
@@ -24,7 +24,9 @@ pub enum Step {
     Promiscuous(IfName, bool),
     /// `bridge link set dev PORT hairpin on|off`.
     Hairpin(IfName, bool),
-    /// `ip link set PORT master BRIDGE`.
+    /// `bridge link set dev PORT state 3`.
+    Forward(IfName),
+    /// `ip link set PORT up master BRIDGE`.
     Attach(IfName, IfName),
     /// `ip link set PORT nomaster`.
     Detach(IfName),
@@ -65,8 +67,9 @@ impl fmt::Display for Step {
         match self {
             Step::LoadModule(name) => write!(f, "modprobe {name}"),
             Step::Sysctl(name, value) => write!(f, "sysctl -w {name}={value}"),
-            Step::AddBridge(name, mac) => {
-                write!(f, "ip link add {name} address {mac} type bridge stp_state 0 forward_delay 0")
+            Step::AddBridge(name, mtu, mac) => {
+                let mtu = mtu.map(|mtu| format!(" mtu {mtu}")).unwrap_or_default();
+                write!(f, "ip link add {name}{mtu} address {mac} type bridge stp_state 0 forward_delay 0")
             }
             Step::SetMtu(name, mtu) => write!(f, "ip link set {name} mtu {mtu}"),
             Step::SetMac(name, mac) => write!(f, "ip link set {name} address {mac}"),
@@ -74,6 +77,7 @@ impl fmt::Display for Step {
             Step::NoForwardDelay(name) => write!(f, "ip link set {name} type bridge forward_delay 0"),
             Step::Promiscuous(name, on) => write!(f, "ip link set {name} promisc {}", switch(*on)),
             Step::Hairpin(port, on) => write!(f, "bridge link set dev {port} hairpin {}", switch(*on)),
+            Step::Forward(port) => write!(f, "bridge link set dev {port} state 3"),
             Step::Attach(port, bridge) => write!(f, "ip link set {port} up master {bridge}"),
             Step::Detach(port) => write!(f, "ip link set {port} nomaster"),
             Step::AddAddress(name, cidr) if cidr.is_ipv4() => {

@@ -111,21 +111,21 @@ fn what_the_kernel_does_not_say_and_what_is_recorded_is_left_alone() {
 
 #[test]
 fn modes_and_ports() {
-    let port = |n: &str, is_veth, hairpin| Port { name: name(n), is_veth, hairpin };
+    let port = |n: &str, is_veth, hairpin| Port { name: name(n), is_veth, hairpin, waits: false };
     let mut goal = wanted(&["10.7.3.1/24"]);
     (goal.promiscuous, goal.hairpin) = (Some(true), Some(false));
     let mut there = facts(link(&["10.7.3.1/24"]));
     there.ports = vec![port("veth1", true, true), port("veth2", true, false), port("eth1", false, true)];
     there.attach = vec![
-        Candidate { name: name("eth1"), is_attached: true },
-        Candidate { name: name("eth2"), is_attached: false },
+        Candidate { name: name("eth1"), is_port: true, is_attached: true, is_veth: false },
+        Candidate { name: name("veth9"), is_port: false, is_attached: false, is_veth: true },
     ];
     assert_eq!(
         texts(&plan(&goal, &there).changes),
         [
+            "ip link set veth9 up master br-pods",
             "ip link set br-pods promisc on",
             "bridge link set dev veth1 hairpin off",
-            "ip link set eth2 up master br-pods",
         ]
     );
 }
@@ -135,17 +135,64 @@ fn the_new_lease_comes_before_the_old_goes() {
     let there = |record| Facts { record, ..facts(link(&["10.7.2.1/24", "10.9.9.1/24"])) };
     let goal = wanted(&["10.7.3.1/24"]);
     assert_eq!(texts(&plan(&goal, &there(None)).changes), ["ip addr add 10.7.3.1/24 brd + dev br-pods"]);
-    let gone =
-        ["sysctl -w net/ipv4/conf/br-pods/promote_secondaries=1", "ip addr del 10.7.2.1/24 dev br-pods"];
+    let gone = ["ip addr del 10.7.2.1/24 dev br-pods"];
     assert_eq!(texts(&stale(&goal, &there(None))), gone);
     assert_eq!(texts(&stale(&goal, &there(Some(record(&["10.7.2.1/24"]))))), gone);
     assert!(stale(&goal, &there(Some(record(&[])))).is_empty(), "the record says: not ours");
+    // The kernel would take the younger ones of its network along.
+    let near =
+        Facts { record: Some(record(&["10.7.3.9/24"])), ..facts(link(&["10.7.3.9/24", "10.7.3.1/24"])) };
+    assert_eq!(
+        texts(&stale(&goal, &near)),
+        ["sysctl -w net/ipv4/conf/br-pods/promote_secondaries=1", "ip addr del 10.7.3.9/24 dev br-pods"]
+    );
+}
+
+#[test]
+fn a_bridge_that_lost_its_last_port_gets_an_address() {
+    let empty = Link { mac: "00:00:00:00:00:00".parse().ok(), ..link(&["10.7.3.1/24"]) };
+    let record = Some(Record { mac: empty.mac, ..Record::default() });
+    let changes = plan(&wanted(&["10.7.3.1/24"]), &Facts { record, ..facts(empty) }).changes;
+    assert_eq!(texts(&changes), ["ip link set br-pods address 0a:6b:0a:07:03:01"]);
+}
+
+#[test]
+fn the_mtu_that_a_link_has_anyway_is_pinned_too() {
+    let goal = Wanted { mtu: Some(1500), ..wanted(&["10.7.3.1/24"]) };
+    let steps = texts(&plan(&goal, &Facts::default()).changes);
+    assert!(steps[0].starts_with("ip link add br-pods mtu 1499 address "), "{steps:?}");
+    assert_eq!(steps[1], "ip link set br-pods mtu 1500");
+}
+
+#[test]
+fn an_ipv6_address_is_there_with_one_prefix_only() {
+    let goal = wanted(&["fd00:7:3::1/64"]);
+    let there = |record| Facts { record, ..facts(link(&["fd00:7:3::1/80"])) };
+    let ours = there(Some(record(&["fd00:7:3::1/80"])));
+    assert_eq!(
+        texts(&plan(&goal, &ours).changes),
+        ["ip addr del fd00:7:3::1/80 dev br-pods", "ip addr add fd00:7:3::1/64 dev br-pods nodad"]
+    );
+    assert!(stale(&goal, &ours).is_empty() && super::link::misfit(&goal, &ours).is_none());
+    let text = super::link::misfit(&goal, &there(Some(record(&[])))).unwrap();
+    assert!(text.ends_with("remove it (ip addr del fd00:7:3::1/80 dev br-pods)"), "{text}");
+}
+
+#[test]
+fn ports_that_wait_for_stp_are_told_to_forward() {
+    let waiting = |delay| {
+        let link = Link { stp: Some(delay > 0), forward_delay: Some(delay), ..link(&["10.7.3.1/24"]) };
+        let port = Port { name: name("veth1"), is_veth: true, hairpin: false, waits: true };
+        texts(&plan(&wanted(&["10.7.3.1/24"]), &Facts { ports: vec![port], ..facts(link) }).changes)
+    };
+    assert_eq!(waiting(1500).last().unwrap(), "bridge link set dev veth1 state 3");
+    assert!(waiting(0).is_empty());
 }
 
 #[test]
 fn two_links_with_one_subnet() {
-    let goal = wanted(&["10.7.3.1/24"]);
-    let of = |link: &'static str, text: &str| rival(&goal, std::iter::once((link, cidr(text))));
+    let of =
+        |link: &'static str, text: &str| rival(&[cidr("10.7.3.0/24")], std::iter::once((link, cidr(text))));
     assert!(of("docker0", "10.7.3.1/24").unwrap().contains("give --replace-docker0, or remove it"));
     assert!(of("cni0", "10.7.3.65/26").is_some());
     for (link, text) in [("flannel.1", "10.7.3.0/32"), ("flannel0", "10.7.3.0/16"), ("eth0", "192.0.2.7/24")]
@@ -157,8 +204,11 @@ fn two_links_with_one_subnet() {
 #[test]
 fn at_the_end_only_what_is_kboots_own_goes() {
     let end = |link: Link, ports: &[&str], record| {
-        let ports = ports.iter().map(|p| Port { name: name(p), is_veth: true, hairpin: false }).collect();
-        let facts = Facts { link: Some(link), ports, record, attach: vec![] };
+        let ports = ports
+            .iter()
+            .map(|p| Port { name: name(p), is_veth: true, hairpin: false, waits: false })
+            .collect();
+        let facts = Facts { link: Some(link), ports, record, ..Facts::default() };
         let down = down::plan(&name("br-pods"), &facts, &[cidr("10.7.0.0/16")]);
         (texts(&down.changes), down.stays)
     };

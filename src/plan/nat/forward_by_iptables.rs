@@ -12,8 +12,9 @@ use crate::types::{Cidr, IfName};
 pub fn plan(program: &'static str, bridge: &IfName, subnets: &[Cidr], listed: &[String]) -> Plan {
     let lines: Vec<String> = listed.iter().map(|l| l.replace('"', "").trim_end().to_owned()).collect();
     let rules: Vec<&str> = lines.iter().filter_map(|l| l.strip_prefix("-A FORWARD ")).collect();
-    let end = rules.iter().position(|r| drops_all(r));
-    let is_open = end.is_none() && !lines.iter().any(|l| l == "-P FORWARD DROP");
+    let last = rules.iter().enumerate().find_map(|(at, r)| Some((at, verdict_for_all(r)?)));
+    let end = last.filter(|(_, drops)| *drops).map(|(at, _)| at);
+    let is_open = end.is_none() && (last.is_some() || !lines.iter().any(|l| l == "-P FORWARD DROP"));
     let wanted = if is_open { Vec::new() } else { accepts(bridge, subnets) };
     let own = format!("--comment {} ", comment(bridge));
     let is_own = |rule: &str| format!("{rule} ").contains(&own);
@@ -51,14 +52,18 @@ fn accepts(bridge: &IfName, subnets: &[Cidr]) -> Vec<String> {
     subnets.iter().flat_map(both).collect()
 }
 
-/// A rule without a condition; a comment is none.
-fn drops_all(rule: &str) -> bool {
-    let rule = match rule.split_once("-m comment --comment ") {
-        Some(("", rest)) => rest.split_once(" -j ").map_or("", |(_, target)| target),
-        Some(_) => return false,
-        None => rule.strip_prefix("-j ").unwrap_or_default(),
+/// Whether a rule without a condition drops; `None` if it has one (a comment is none), or goes on.
+fn verdict_for_all(rule: &str) -> Option<bool> {
+    let target = match rule.split_once("-m comment --comment ") {
+        Some(("", rest)) => rest.split_once(" -j ")?.1,
+        Some(_) => return None,
+        None => rule.strip_prefix("-j ")?,
     };
-    matches!(rule.split(' ').next(), Some("DROP" | "REJECT"))
+    match target.split(' ').next() {
+        Some("DROP" | "REJECT") => Some(true),
+        Some("ACCEPT") => Some(false),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +105,7 @@ mod tests {
         assert_eq!(planned(&["10.7.3.1/24"], &listed), (want.to_vec(), 0));
         let noted = lines("ACCEPT", &["-m comment --comment \"all else\" -j DROP"]);
         assert_eq!(planned(&["10.7.3.1/24"], &noted).0.len(), 2);
+        assert_eq!(planned(&["10.7.3.1/24"], &lines("DROP", &["-j ACCEPT"])), (vec![], 0), "open before it");
         let behind = planned(&["10.7.3.1/24"], &lines("ACCEPT", &[OUT, reject, IN]));
         let mended = [filter(&format!("-D FORWARD {IN}")), filter(&format!("-I FORWARD 2 {IN}"))];
         assert_eq!(behind, (mended.to_vec(), 1));

@@ -162,6 +162,7 @@ mod tests {
             cluster: vec!["10.10.0.0/16".parse().unwrap()],
             out_interface: out.map(|o| o.parse().unwrap()),
             random_fully: true,
+            needs_prerouting: false,
         }
     }
 

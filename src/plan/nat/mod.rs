@@ -23,6 +23,9 @@ pub struct Wanted {
     /// Ports by chance: without it two connections may be given the same one at the same time, and the
     /// second one's first packet is lost (kernels before 5.0; kubernetes/kubernetes#56903).
     pub random_fully: bool,
+    /// Before Linux 4.18 nf_tables translates replies back only where a chain of type nat hangs at
+    /// prerouting too.
+    pub needs_prerouting: bool,
 }
 
 impl Wanted {

@@ -6,7 +6,11 @@ use crate::plan::bridge::{Change, Plan, Step};
 use crate::types::nft::{Base, Chain, ChainId, Command, Expr, Family, Policy, Rule};
 use crate::types::{Cidr, IfName};
 
-const TABLE: &str = "kboot";
+/// kboot's own table.
+pub const TABLE: &str = "kboot";
+
+/// The chain without rules that old kernels need; all bridges share it.
+const PREROUTING: &str = "prerouting";
 
 impl Plan {
     pub(super) fn command(&mut self, command: Command, why: impl Into<String>) {
@@ -32,7 +36,9 @@ pub fn plan(
 ) -> Plan {
     let id = chain_id(bridge, family);
     let found = chains.iter().find(|c| c.id == id);
-    let alone = !chains.iter().any(|c| c.id.family == family && c.id.table == TABLE && c.id != id);
+    let in_table: Vec<&Chain> =
+        chains.iter().filter(|c| c.id.family == family && c.id.table == TABLE).collect();
+    let alone = !in_table.iter().any(|c| c.id != id && c.id.name != PREROUTING);
     let rules_wanted: Vec<Rule> = wanted.map(|w| rule(w, &id)).into_iter().collect();
     let mut plan = Plan::default();
     if rules_wanted.is_empty() {
@@ -48,18 +54,23 @@ pub fn plan(
         }
         return plan;
     }
-    if found.is_none() && alone {
+    if in_table.is_empty() {
         plan.command(Command::AddTable(family, TABLE.into()), format!("{family} {TABLE}: missing"));
     }
-    let kept = plan_chain(&mut plan, &id, found);
+    if wanted.is_some_and(|w| w.needs_prerouting) {
+        let id = ChainId { name: PREROUTING.into(), ..id.clone() };
+        let there = in_table.iter().copied().find(|c| c.id == id);
+        plan_chain(&mut plan, &id, Base::PREROUTING, -100, there);
+    }
+    let kept = plan_chain(&mut plan, &id, Base::POSTROUTING, 100, found);
     let there = rules.iter().filter(|r| kept && r.chain == id).collect();
     plan_rules(&mut plan, rules_wanted, there);
     plan
 }
 
 /// Whether the chain that is there stays.
-fn plan_chain(plan: &mut Plan, id: &ChainId, found: Option<&Chain>) -> bool {
-    let base = Base { kind: "nat".into(), hook: Base::POSTROUTING, priority: 100, policy: Policy::Accept };
+fn plan_chain(plan: &mut Plan, id: &ChainId, hook: u32, priority: i32, found: Option<&Chain>) -> bool {
+    let base = Base { kind: "nat".into(), hook, priority, policy: Policy::Accept };
     let wanted = Chain { id: id.clone(), base: Some(base.clone()) };
     match found {
         Some(found) if *found == wanted => {
@@ -115,6 +126,32 @@ pub fn plan_none_of_iptables(chain: &ChainId, postrouting: &[Rule]) -> Vec<Chang
     plan.changes
 }
 
+/// The chains that may masquerade besides kboot's own.
+pub fn others(family: Family, chains: &[Chain]) -> impl Iterator<Item = &ChainId> {
+    let translates = move |c: &&Chain| {
+        c.base.as_ref().is_some_and(|b| b.kind == "nat" && b.hook == Base::POSTROUTING)
+            && [family, Family::Inet].contains(&c.id.family)
+            && c.id.table != TABLE
+    };
+    chains.iter().filter(translates).map(|c| &c.id)
+}
+
+/// Others' rules that masquerade what comes from the pod network, towards the cluster too: docker's for a
+/// bridge with its own masquerading, or a boot script's.
+pub fn rivals<'r>(wanted: &Wanted, rules: &'r [Rule]) -> impl Iterator<Item = &'r Rule> {
+    let from = Expr::Address { dest: false, not: false, network: wanted.subnet.network() };
+    rules.iter().filter(move |r| {
+        let masks = |e: &Expr| match e {
+            Expr::Masquerade { .. } => true,
+            Expr::Target(name) => name == "MASQUERADE" || name == "SNAT",
+            _ => false,
+        };
+        r.exprs.contains(&from)
+            && r.exprs.iter().any(masks)
+            && !r.exprs.iter().any(|e| matches!(e, Expr::Address { dest: true, .. }))
+    })
+}
+
 /// The networks of that family, each once.
 pub(super) fn of(family: Family, list: &[Cidr]) -> Vec<Cidr> {
     let mut networks: Vec<Cidr> = Vec::new();
@@ -137,6 +174,7 @@ mod tests {
             cluster: cluster.split(' ').filter_map(|c| c.parse().ok()).collect(),
             out_interface: out.map(|o| o.parse().unwrap()),
             random_fully: true,
+            needs_prerouting: false,
         }
     }
 
@@ -190,6 +228,35 @@ mod tests {
         rules[0].exprs.swap(0, 2);
         let plan = plan(&bridge(), Family::Ip, Some(&wanted), &chains, &rules);
         assert_eq!(plan, Plan { changes: vec![], already: 2 });
+    }
+
+    #[test]
+    fn old_kernels_get_a_chain_at_prerouting() {
+        let old = Wanted { needs_prerouting: true, ..wanted("10.7.3.1/24", "10.7.0.0/16", None) };
+        let found = plan(&bridge(), Family::Ip, Some(&old), &[], &[]);
+        assert_eq!(
+            lines(&found)[1],
+            "nft 'add chain ip kboot prerouting { type nat hook prerouting priority -100 ; policy accept ; }'"
+        );
+        let (chains, rules) = done(&old, Family::Ip);
+        let again = plan(&bridge(), Family::Ip, Some(&old), &chains, &rules);
+        assert_eq!(again, Plan { changes: vec![], already: 3 });
+        let gone = plan(&bridge(), Family::Ip, None, &chains, &rules);
+        assert_eq!(lines(&gone), ["nft delete table ip kboot"]);
+    }
+
+    #[test]
+    fn who_else_masquerades() {
+        let wanted = wanted("10.7.3.1/24", "10.7.0.0/16", None);
+        let chain = ChainId { family: Family::Ip, table: "nat".into(), name: "POSTROUTING".into() };
+        let at = |dest, network: &str| Expr::Address { dest, not: dest, network: network.parse().unwrap() };
+        let rule = |exprs: Vec<Expr>| Rule { chain: chain.clone(), handle: 1, exprs, comment: None };
+        let masquerade = || Expr::Target("MASQUERADE".into());
+        let dockers = rule(vec![at(false, "10.7.3.0/24"), Expr::Counter, masquerade()]);
+        let careful = rule(vec![at(false, "10.7.3.0/24"), at(true, "10.7.0.0/16"), masquerade()]);
+        let elsewhere = rule(vec![at(false, "172.17.0.0/16"), masquerade()]);
+        let rules = [careful, dockers.clone(), elsewhere];
+        assert_eq!(rivals(&wanted, &rules).collect::<Vec<_>>(), [&dockers]);
     }
 
     #[test]

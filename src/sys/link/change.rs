@@ -4,24 +4,28 @@ use std::net::IpAddr;
 
 use futures_util::TryStreamExt;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
-use rtnetlink::packet_route::link::{BridgeStpState, InfoBridge, InfoBridgePort, LinkMessage};
+use rtnetlink::packet_route::link::{
+    BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, LinkMessage,
+};
 use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage};
 use rtnetlink::{LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
 
 use super::{Links, is, words};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::types::{Cidr, IfName, Mac};
 
 impl Links {
-    /// `ip link add NAME address MAC type bridge stp_state 0 forward_delay 0`: down, and with an address
-    /// that no port changes.
-    pub fn add_bridge(&self, name: &IfName, mac: Mac) -> Result<()> {
-        let message = LinkMessageBuilder::<LinkBridge>::new(name.as_str())
+    /// `ip link add NAME [mtu MTU] address MAC type bridge stp_state 0 forward_delay 0`: down, and with an
+    /// address that no port changes.
+    pub fn add_bridge(&self, name: &IfName, mtu: Option<u32>, mac: Mac) -> Result<()> {
+        let mut message = LinkMessageBuilder::<LinkBridge>::new(name.as_str())
             .address(mac.bytes().to_vec())
             .append_info_data(InfoBridge::ForwardDelay(0))
-            .append_info_data(InfoBridge::StpState(BridgeStpState::Disabled))
-            .build();
-        match self.runtime.block_on(self.handle.link().add(message).execute()) {
+            .append_info_data(InfoBridge::StpState(BridgeStpState::Disabled));
+        if let Some(mtu) = mtu {
+            message = message.mtu(mtu);
+        }
+        match self.runtime.block_on(self.handle.link().add(message.build()).execute()) {
             Err(e) if is(&e, nix::Error::EOPNOTSUPP) => {
                 Err(Error::failed("this kernel has no bridges (CONFIG_BRIDGE, module bridge)"))
             }
@@ -62,10 +66,10 @@ impl Links {
         self.set(self.by_name(name)?.promiscuous(on).build())
     }
 
-    /// `ip link set PORT master BRIDGE`.
+    /// `ip link set PORT up master BRIDGE`.
     pub fn attach(&self, port: &IfName, bridge: &IfName) -> Result<()> {
         let bridge = self.index(bridge)?;
-        self.set(self.by_name(port)?.controller(bridge).build())
+        self.set(self.by_name(port)?.up().controller(bridge).build())
     }
 
     /// `ip link set PORT nomaster`.
@@ -90,8 +94,16 @@ impl Links {
 
     /// `bridge link set dev PORT hairpin on|off`.
     pub fn set_hairpin(&self, port: &IfName, on: bool) -> Result<()> {
-        let message =
-            LinkBridgePort::new(self.index(port)?).append_info_data(InfoBridgePort::HairpinMode(on)).build();
+        self.change_port(port, InfoBridgePort::HairpinMode(on))
+    }
+
+    /// `bridge link set dev PORT state 3`.
+    pub fn set_forwarding(&self, port: &IfName) -> Result<()> {
+        self.change_port(port, InfoBridgePort::State(BridgePortState::Forwarding))
+    }
+
+    fn change_port(&self, port: &IfName, info: InfoBridgePort) -> Result<()> {
+        let message = LinkBridgePort::new(self.index(port)?).append_info_data(info).build();
         let request = self.handle.link().set_port(message);
         self.runtime.block_on(request.execute()).map_err(|e| words(&e))
     }
@@ -113,7 +125,10 @@ impl Links {
             request.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
         }
         match self.runtime.block_on(request.execute()) {
-            Err(e) if is(&e, nix::Error::EEXIST) => Ok(()),
+            Err(e) if is(&e, nix::Error::EEXIST) => {
+                let link = self.get(name)?.unwrap_or_default();
+                if self.addresses_of(&link)?.contains(&cidr) { Ok(()) } else { Err(words(&e)) }
+            }
             Err(e) if is(&e, nix::Error::EACCES) && !cidr.is_ipv4() => {
                 Err(Error::failed(format!("IPv6 is off on {name}: net.ipv6.conf.{name}.disable_ipv6")))
             }
@@ -152,8 +167,20 @@ impl Links {
                     _ => None,
                 })
             })),
-            Err(e) if is(&e, nix::Error::ENETUNREACH) => Ok(None),
-            Err(e) => Err(words(&e)),
+            // No route, or one that says no: unreachable, prohibit, blackhole.
+            Err(e)
+                if [
+                    nix::Error::ENETUNREACH,
+                    nix::Error::EHOSTUNREACH,
+                    nix::Error::EACCES,
+                    nix::Error::EINVAL,
+                ]
+                .iter()
+                .any(|no| is(&e, *no)) =>
+            {
+                Ok(None)
+            }
+            Err(e) => Err(words(&e)).context(format!("ip route get {addr}")),
         }
     }
 }

@@ -3,14 +3,15 @@
 mod change;
 mod ranges;
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 
 use futures_util::TryStreamExt;
 use rtnetlink::Handle;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::link::{
-    BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoPortData, LinkAttribute, LinkFlags, LinkInfo,
-    LinkMessage,
+    BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoPortData, LinkAttribute,
+    LinkFlags, LinkInfo, LinkMessage,
 };
 use tokio::runtime::Runtime;
 
@@ -30,6 +31,8 @@ pub struct Link {
     pub mtu: u32,
     /// Administratively up.
     pub up: bool,
+    /// Something is at the other end: a bridge has it with its first port that is up.
+    pub carrier: bool,
     /// Set promiscuous by somebody (`ip link set promisc on`).
     pub promiscuous: bool,
     /// The link it is a port of.
@@ -40,14 +43,25 @@ pub struct Link {
     pub stp: Option<bool>,
     /// As a bridge: in hundredths of a second. Kernels before 3.18 do not say.
     pub forward_delay: Option<u32>,
-    /// As a bridge's port: whether frames may go back where they came from.
-    pub hairpin: Option<bool>,
+    /// As a bridge's port.
+    pub port: Port,
+}
+
+/// What a bridge's port is set to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Port {
+    /// Frames may go back where they came from.
+    pub hairpin: bool,
+    /// STP holds it back from forwarding.
+    pub waits: bool,
 }
 
 /// A netlink connection.
 pub struct Links {
     runtime: Runtime,
     handle: Handle,
+    /// The numbers of links that were asked for by name.
+    known: RefCell<Vec<(IfName, u32)>>,
 }
 
 /// A netlink error in the kernel's words. Somebody else's doing in between is marked as such.
@@ -83,14 +97,19 @@ impl Links {
         let (connection, handle, _) = rtnetlink::new_connection().context("netlink")?;
         drop(guard);
         runtime.spawn(connection);
-        Ok(Self { runtime, handle })
+        Ok(Self { runtime, handle, known: RefCell::default() })
     }
 
     /// The link of that name, `None` if there is none.
     pub fn get(&self, name: &IfName) -> Result<Option<Link>> {
+        self.known.borrow_mut().retain(|(known, _)| known != name);
         let mut stream = Box::pin(self.handle.link().get().match_name(name.as_str()).execute());
         match self.runtime.block_on(stream.try_next()) {
-            Ok(message) => Ok(message.as_ref().map(read)),
+            Ok(message) => {
+                let link = message.as_ref().map(read);
+                self.known.borrow_mut().extend(link.iter().map(|l| (name.clone(), l.index)));
+                Ok(link)
+            }
             Err(e) if is(&e, nix::Error::ENODEV) => Ok(None),
             Err(e) => Err(words(&e)).context(format!("ip link show {name}")),
         }
@@ -106,7 +125,11 @@ impl Links {
         Ok(messages.iter().map(read).collect())
     }
 
+    /// Of one that has gone and come again meanwhile, the number is no link's any more: ENODEV.
     fn index(&self, name: &IfName) -> Result<u32> {
+        if let Some((_, index)) = self.known.borrow().iter().find(|(known, _)| known == name) {
+            return Ok(*index);
+        }
         let link = self.get(name)?;
         link.map(|l| l.index).ok_or_else(|| Error::failed(format!("{name} is gone")).meanwhile())
     }
@@ -132,6 +155,7 @@ fn read(message: &LinkMessage) -> Link {
         index: message.header.index,
         kind: "device".into(),
         up: flags.contains(LinkFlags::Up),
+        carrier: flags.contains(LinkFlags::LowerUp),
         promiscuous: flags.contains(LinkFlags::Promisc),
         ..Link::default()
     };
@@ -162,8 +186,17 @@ fn read_info(link: &mut Link, info: &LinkInfo) {
         }
         LinkInfo::PortData(InfoPortData::BridgePort(infos)) => {
             for info in infos {
-                if let InfoBridgePort::HairpinMode(on) = info {
-                    link.hairpin = Some(*on);
+                match info {
+                    InfoBridgePort::HairpinMode(on) => link.port.hairpin = *on,
+                    InfoBridgePort::State(state) => {
+                        link.port.waits = matches!(
+                            state,
+                            BridgePortState::Listening
+                                | BridgePortState::Learning
+                                | BridgePortState::Blocking
+                        );
+                    }
+                    _ => {}
                 }
             }
         }

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use futures_util::TryStreamExt;
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType};
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteType,
+};
 
 use super::{Links, is_link_local, words};
 use crate::error::{Context, Result};
@@ -28,6 +30,19 @@ impl Links {
             found.extend(self.routes(is_ipv4)?.iter().filter_map(|m| route(m, name)));
         }
         Ok(found)
+    }
+
+    /// The links by which a router has advertised itself (routes of protocol ra).
+    pub fn advertised(&self) -> Result<Vec<u32>> {
+        let routes = self.routes(false)?;
+        let advertised = routes.iter().filter(|m| m.header.protocol == RouteProtocol::Ra);
+        let link = |m: &RouteMessage| {
+            m.attributes.iter().find_map(|a| match a {
+                RouteAttribute::Oif(index) => Some(*index),
+                _ => None,
+            })
+        };
+        Ok(advertised.filter_map(link).collect())
     }
 
     fn routes(&self, is_ipv4: bool) -> Result<Vec<RouteMessage>> {

@@ -15,9 +15,12 @@ pub struct Refused {
     pub error: Error,
     /// The ruleset is not what it was at the last look: look again, plan again.
     pub changed_meanwhile: bool,
-    /// The kernel lacks what a module may bring.
+    /// The kernel may lack what a module brings.
     pub lacks_module: bool,
 }
+
+/// What the kernel says of an expression, a kind of chain or a family that it does not have.
+const LACKS: [Errno; 3] = [Errno::ENOENT, Errno::EOPNOTSUPP, Errno::EAFNOSUPPORT];
 
 impl Refused {
     pub(super) fn new(index: Option<usize>, command: Option<&Command>, errno: Errno) -> Self {
@@ -28,10 +31,28 @@ impl Refused {
             None if errno == Errno::ERESTART => {
                 Error::failed("another program has changed the rules meanwhile")
             }
+            // firewalld from 2.2 on owns its table so (NFT_TABLE_F_OWNER).
+            None if errno == Errno::EPERM && command.is_some_and(is_in_foreign_table) => Error::failed(
+                "another program keeps this table for itself: let the pods through with its own means (firewall-cmd)",
+            ),
             None => words(errno),
         };
-        Self { index, error, changed_meanwhile: is_change(command, errno), lacks_module: missing.is_some() }
+        Self {
+            index,
+            error,
+            changed_meanwhile: is_change(command, errno),
+            lacks_module: LACKS.contains(&errno),
+        }
     }
+}
+
+fn is_in_foreign_table(command: &Command) -> bool {
+    let chain = match command {
+        Command::AddRule(rule) | Command::InsertRule(rule, _) => &rule.chain,
+        Command::DeleteRule(chain, _) => chain,
+        _ => return false,
+    };
+    chain.table != "kboot" && nix::unistd::geteuid().is_root()
 }
 
 pub(super) fn words(errno: Errno) -> Error {

@@ -92,7 +92,7 @@ impl Kernel {
                 Err(e) => return Err(refused(e)),
             }
         }
-        Err(Error::failed("it changes all the time"))
+        Err(Error::failed("it changes all the time").meanwhile())
     }
 
     fn info(&self, name: &str) -> nix::Result<Info> {

@@ -24,6 +24,17 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it changes a table of that name.
+    pub fn is_in_table(&self, name: &str) -> bool {
+        let table = match self {
+            Command::AddTable(_, table) | Command::DeleteTable(_, table) => table,
+            Command::AddChain(chain) => &chain.id.table,
+            Command::FlushChain(id) | Command::DeleteChain(id) | Command::DeleteRule(id, _) => &id.table,
+            Command::AddRule(rule) | Command::InsertRule(rule, _) => &rule.chain.table,
+        };
+        table == name
+    }
+
     /// What `nft` reads, not quoted for a shell.
     fn script(&self) -> String {
         match self {

@@ -61,6 +61,8 @@ pub struct Base {
 }
 
 impl Base {
+    /// `NF_INET_PRE_ROUTING`.
+    pub const PREROUTING: u32 = 0;
     /// `NF_INET_FORWARD`: the same in ip, ip6, inet and bridge.
     pub const FORWARD: u32 = 2;
     /// `NF_INET_POST_ROUTING`: likewise.

@@ -18,13 +18,15 @@ pub struct Table {
 }
 
 /// A chain FORWARD.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
     /// How many rules it has, without the policy.
     pub rules: usize,
     /// What drops a forwarded packet on which no rule has a condition that fits; `None` when such a
     /// packet passes, or goes to a program (NFQUEUE).
     pub dropped_by: Option<DroppedBy>,
+    /// The comments of its rules.
+    pub comments: Vec<String>,
 }
 
 /// What drops packets.
@@ -100,6 +102,8 @@ struct Entry {
     always: bool,
     /// A jump from which RETURN does not come back here.
     goto: bool,
+    /// What `-m comment` says, unless another match comes before it.
+    comment: Option<String>,
     target: Target,
 }
 
@@ -142,7 +146,8 @@ pub(super) fn read(name: &str, info: &Info, bytes: &[u8], ipv4: bool) -> Option<
 fn forward(entries: &[Entry], info: &Info) -> Option<Forward> {
     let [first, policy] = info.forward;
     let (first, policy) = (find(entries, first as usize)?, find(entries, policy as usize)?);
-    Some(Forward { rules: policy.checked_sub(first)?, dropped_by: dropped_by(entries, first, policy) })
+    let comments = entries.get(first..policy)?.iter().filter_map(|e| e.comment.clone()).collect();
+    Some(Forward { rules: policy - first, dropped_by: dropped_by(entries, first, policy), comments })
 }
 
 /// Goes the way of a packet that fits no condition, as ipt_do_table() of net/ipv4/netfilter/ip_tables.c.
@@ -187,8 +192,9 @@ fn entry(bytes: &[u8], at: usize, layout: &Layout) -> Option<(Entry, usize)> {
     let len = usize::from(u16::from_ne_bytes(word(bytes, layout.offsets + 2)?));
     let target = target(bytes.get(target_at..len)?)?;
     let goto = bytes.get(layout.flags)? & layout.goto != 0;
-    let always = no_condition(bytes, layout)? && only_comments(bytes.get(layout.matches..target_at)?)?;
-    Some((Entry { at, always, goto, target }, len))
+    let (only_comments, comment) = comments(bytes.get(layout.matches..target_at)?)?;
+    let always = no_condition(bytes, layout)? && only_comments;
+    Some((Entry { at, always, goto, comment, target }, len))
 }
 
 fn no_condition(bytes: &[u8], layout: &Layout) -> Option<bool> {
@@ -199,16 +205,21 @@ fn no_condition(bytes: &[u8], layout: &Layout) -> Option<bool> {
     Some(none)
 }
 
-fn only_comments(mut matches: &[u8]) -> Option<bool> {
+/// Whether the matches are comments alone, and the last of those before any other (struct
+/// xt_comment_info: 256 bytes, ended by a zero).
+fn comments(mut matches: &[u8]) -> Option<(bool, Option<String>)> {
+    let mut comment = None;
     while !matches.is_empty() {
         let len = usize::from(u16::from_ne_bytes(word(matches, 0)?));
         if until_zero(matches.get(NAME)?) != b"comment" {
-            return Some(false);
+            return Some((false, comment));
         }
         // No match is shorter than its head.
-        matches = matches.get(len.max(DATA)..)?;
+        let (this, rest) = matches.split_at_checked(len.max(DATA))?;
+        comment = Some(text(&this[DATA..]));
+        matches = rest;
     }
-    Some(true)
+    Some((true, comment))
 }
 
 fn target(bytes: &[u8]) -> Option<Target> {

@@ -92,7 +92,7 @@ fn ipv6_link(changes: Pieces<'_>) -> Option<DroppedBy> {
 #[test]
 fn a_table_is_read() {
     let table = read("filter", &KUBE.0, &bytes(&KUBE, &[]), true).unwrap();
-    let forward = Some(Forward { rules: 1, dropped_by: Some(DroppedBy::Rule) });
+    let forward = Some(Forward { rules: 1, dropped_by: Some(DroppedBy::Rule), comments: vec![] });
     let chains = vec!["KUBE-FORWARD".to_owned()];
     assert_eq!(table, Table { name: "filter".into(), rules: 3, chains, forward });
 }
@@ -100,7 +100,7 @@ fn a_table_is_read() {
 #[test]
 fn an_ipv6_table_is_read() {
     let table = read("filter", &IPV6_LINK.0, &bytes(&IPV6_LINK, &[]), false).unwrap();
-    let forward = Some(Forward { rules: 1, dropped_by: Some(DroppedBy::Policy) });
+    let forward = Some(Forward { rules: 1, dropped_by: Some(DroppedBy::Policy), comments: vec![] });
     assert_eq!(table, Table { name: "filter".into(), rules: 1, chains: Vec::new(), forward });
 }
 
