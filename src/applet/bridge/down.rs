@@ -22,7 +22,7 @@ pub fn down(run: &mut Run<'_>) -> Result<()> {
         run.report.warn("--restore: nothing is known of how the kernel was before");
     }
     let mut stays = None;
-    again(run, |run, _| {
+    again(run, |run| {
         stays = once(run, restores)?;
         Ok(())
     })?;

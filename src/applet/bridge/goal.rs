@@ -7,7 +7,7 @@ use crate::plan::bridge::masquerade::{Masquerade, masquerade};
 use crate::plan::nat;
 use crate::plan::subnet_env::Lease;
 use crate::sys::{clock, log};
-use crate::types::Cidr;
+use crate::types::{Cidr, IfName};
 
 /// The rules that one address family is to have.
 pub enum Rules {
@@ -50,8 +50,21 @@ pub fn decide(args: &Args, lease: &Lease) -> Result<[Masquerade; 2]> {
 
 /// Makes it of the words and the lease, and says what is not as one might expect.
 pub fn of(run: &mut Run<'_>, lease: &Lease) -> Result<Goal> {
-    let args = run.args;
-    let [four, six] = decide(args, lease)?;
+    let [four, six] = decide(run.args, lease)?;
+    let link = link(run.args, &run.name, lease)?;
+    let subnets = lease.subnets().map(|c| c.network()).collect();
+    if let (Masquerade::No(why), _) | (_, Masquerade::No(why)) = (&four, &six)
+        && run.args.firewall != Firewall::None
+    {
+        log::info!("{why}");
+    }
+    let rules4 = rules(run, four, lease.subnet, true);
+    let rules6 = rules(run, six, lease.subnet6, false);
+    outward(run)?;
+    Ok(Goal { link, subnets, rules4, rules6 })
+}
+
+fn link(args: &Args, name: &IfName, lease: &Lease) -> Result<Wanted> {
     let (promiscuous, hairpin) = match args.hairpin_mode {
         // Both at once would double every frame that a pod sends to itself.
         Some(Hairpin::Promiscuous) => (Some(true), Some(false)),
@@ -59,10 +72,10 @@ pub fn of(run: &mut Run<'_>, lease: &Lease) -> Result<Goal> {
         Some(Hairpin::None) => (Some(false), Some(false)),
         None => (None, None),
     };
-    let mut addrs: Vec<Cidr> = lease.subnets().map(|c| c.host()).collect();
-    for more in &args.address {
-        if !addrs.contains(more) {
-            addrs.push(*more);
+    let mut addrs: Vec<Cidr> = Vec::new();
+    for addr in lease.subnets().map(|c| c.host()).chain(args.address.iter().copied()) {
+        if !addrs.contains(&addr) {
+            addrs.push(addr);
         }
     }
     let mtu = args.mtu.or(lease.mtu);
@@ -71,25 +84,8 @@ pub fn of(run: &mut Run<'_>, lease: &Lease) -> Result<Goal> {
             "the MTU {mtu} is too small for IPv6, which needs 1280 (RFC 8200)"
         )));
     }
-    let link = Wanted {
-        name: run.name.clone(),
-        addrs,
-        mtu,
-        cluster: [args.masquerade.as_slice(), &lease.networks, &lease.networks6].concat(),
-        promiscuous,
-        hairpin,
-    };
-    let subnets = lease.subnets().map(|c| c.network()).collect();
-    if let Some(why) =
-        [&four, &six].into_iter().find_map(|m| if let Masquerade::No(why) = m { Some(*why) } else { None })
-        && args.firewall != Firewall::None
-    {
-        log::info!("{why}");
-    }
-    let rules4 = rules(run, four, lease.subnet, true);
-    let rules6 = rules(run, six, lease.subnet6, false);
-    outward(run)?;
-    Ok(Goal { link, subnets, rules4, rules6 })
+    let cluster = [args.masquerade.as_slice(), &lease.networks, &lease.networks6].concat();
+    Ok(Wanted { name: name.clone(), addrs, mtu, cluster, promiscuous, hairpin })
 }
 
 fn rules(run: &mut Run<'_>, decided: Masquerade, subnet: Option<Cidr>, ipv4: bool) -> Rules {

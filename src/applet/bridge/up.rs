@@ -22,36 +22,19 @@ pub fn up(run: &mut Run<'_>) -> Result<()> {
     if run.args.replace_docker0 {
         docker0::may_go(run)?;
     }
-    let is_known = known.is_some();
-    if !is_known {
+    let mut is_settled = false;
+    if known.is_none() {
         // Let go again before the lease is awaited: that may take long.
         let _lock = run.lock()?;
         settle_kernel(run, true)?;
+        is_settled = true;
     }
     let lease = known.map_or_else(|| lease::resolve(&options, &run.deadline), Ok)?;
-    goal::decide(run.args, &lease)?;
     let _lock = run.lock()?;
     // Another run may have held the lock for long, and flanneld have a new lease since.
     let lease = lease::again(&options, lease);
     let goal = goal::of(run, &lease)?;
-    again(run, |run, round| {
-        let Whole { plan, facts, engine, rivals } = whole(run, &goal)?;
-        if is_known && round == 1 {
-            settle_kernel(run, goal.has(true))?;
-        }
-        if !run.report.dry_run {
-            remember(&goal.link, &facts, &plan, false);
-        }
-        carry_out(run, &plan, engine.as_ref())?;
-        for rule in rivals {
-            run.report.warn(format!("{RIVAL}: {rule}"));
-        }
-        run.report.already(plan.already);
-        if !run.report.dry_run {
-            remember(&goal.link, &facts, &plan, true);
-        }
-        Ok(())
-    })?;
+    again(run, |run| once(run, &goal, &mut is_settled))?;
     let loose = settings::reverse_path(run, &goal)?;
     carry_out(run, &loose, None)?;
     let addrs: Vec<String> = goal.link.addrs.iter().map(ToString::to_string).collect();
@@ -59,10 +42,30 @@ pub fn up(run: &mut Run<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Everything is looked at, and every conflict found, before anything is touched.
+fn once(run: &mut Run<'_>, goal: &Goal, kernel_is_settled: &mut bool) -> Result<()> {
+    let Whole { plan, facts, engine, rivals } = whole(run, goal)?;
+    if !std::mem::replace(kernel_is_settled, true) {
+        settle_kernel(run, goal.has(true))?;
+    }
+    if !run.report.dry_run {
+        remember(&goal.link, &facts, &plan, false);
+    }
+    carry_out(run, &plan, engine.as_ref())?;
+    for rule in rivals {
+        run.report.warn(format!("{RIVAL}: {rule}"));
+    }
+    run.report.already(plan.already);
+    if !run.report.dry_run {
+        remember(&goal.link, &facts, &plan, true);
+    }
+    Ok(())
+}
+
 /// Looks and acts again while others change the same things at the same time.
-pub fn again(run: &mut Run<'_>, mut act: impl FnMut(&mut Run<'_>, u32) -> Result<()>) -> Result<()> {
+pub fn again(run: &mut Run<'_>, mut act: impl FnMut(&mut Run<'_>) -> Result<()>) -> Result<()> {
     for round in 1.. {
-        match act(run, round) {
+        match act(run) {
             Err(error)
                 if error.meanwhile
                     && round < ROUNDS

@@ -98,26 +98,9 @@ pub struct Facts {
 pub fn plan(wanted: &Wanted, facts: &Facts) -> Plan {
     let name = &wanted.name;
     let mut plan = Plan::default();
-    let mut waiting = Vec::new();
-    if let Some(link) = &facts.link {
-        plan_attributes(wanted, link, facts.record.as_ref(), &mut plan);
-        // Without STP they would still wait out its delays, half a minute.
-        for port in facts.ports.iter().filter(|p| p.waits && !plan.changes.is_empty()) {
-            let why = format!("{}: waits for STP", port.name);
-            waiting.push(Change::new(Step::Forward(port.name.clone()), why));
-        }
-        if plan.changes.is_empty() {
-            plan.already += 1;
-        }
-        plan.changes.extend(waiting);
-    } else {
-        let why = format!("{name}: is not there");
-        let mac = Mac::of_bridge(wanted.addrs[0].addr());
-        // The kernel pins an MTU that is changed, not one that is set to what it is.
-        let birth = (wanted.mtu == Some(DEFAULT_MTU)).then_some(DEFAULT_MTU - 1);
-        plan.changes.push(Change::new(Step::AddBridge(name.clone(), birth, mac), &why));
-        // On its own: one given at birth yields to the ports' (br_mtu_auto_adjust in net/bridge/br_if.c).
-        plan.changes.extend(wanted.mtu.map(|mtu| Change::new(Step::SetMtu(name.clone(), mtu), &why)));
+    match &facts.link {
+        Some(link) => plan_changes(wanted, link, facts, &mut plan),
+        None => plan_birth(wanted, &mut plan),
     }
     if facts.ipv6_is_off {
         let step = Step::Sysctl(format!("net/ipv6/conf/{name}/disable_ipv6"), "0".into());
@@ -141,6 +124,30 @@ pub fn plan(wanted: &Wanted, facts: &Facts) -> Plan {
     let is_up = facts.link.as_ref().is_some_and(|l| l.up);
     plan.want(is_up, Step::SetUp(name.clone()), format!("{name}: is down"));
     plan
+}
+
+fn plan_birth(wanted: &Wanted, plan: &mut Plan) {
+    let name = &wanted.name;
+    let why = format!("{name}: is not there");
+    let mac = Mac::of_bridge(wanted.addrs[0].addr());
+    // The kernel pins an MTU that is changed, not one that is set to what it is, nor one given at birth:
+    // that yields to the ports' (br_mtu_auto_adjust in net/bridge/br_if.c).
+    let birth = (wanted.mtu == Some(DEFAULT_MTU)).then_some(DEFAULT_MTU - 1);
+    plan.changes.push(Change::new(Step::AddBridge(name.clone(), birth, mac), &why));
+    plan.changes.extend(wanted.mtu.map(|mtu| Change::new(Step::SetMtu(name.clone(), mtu), &why)));
+}
+
+fn plan_changes(wanted: &Wanted, link: &Link, facts: &Facts, plan: &mut Plan) {
+    plan_attributes(wanted, link, facts.record.as_ref(), plan);
+    if plan.changes.is_empty() {
+        plan.already += 1;
+        return;
+    }
+    // Without STP they would still wait out its delays, half a minute.
+    for port in facts.ports.iter().filter(|p| p.waits) {
+        let why = format!("{}: waits for STP", port.name);
+        plan.changes.push(Change::new(Step::Forward(port.name.clone()), why));
+    }
 }
 
 fn other_prefix<'h>(cidr: &Cidr, has: &'h [Cidr]) -> Option<&'h Cidr> {
