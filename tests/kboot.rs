@@ -8,18 +8,34 @@ mod support;
 mod binary;
 #[path = "cases/bridge.rs"]
 mod bridge;
+#[path = "cases/bridge_check.rs"]
+mod bridge_check;
+#[path = "cases/bridge_choice.rs"]
+mod bridge_choice;
 #[path = "cases/bridge_docker.rs"]
 mod bridge_docker;
 #[path = "cases/bridge_docker0.rs"]
 mod bridge_docker0;
+#[path = "cases/bridge_down.rs"]
+mod bridge_down;
+#[path = "cases/bridge_forward.rs"]
+mod bridge_forward;
+#[path = "cases/bridge_kills.rs"]
+mod bridge_kills;
 #[path = "cases/bridge_lease.rs"]
 mod bridge_lease;
+#[path = "cases/bridge_neighbours.rs"]
+mod bridge_neighbours;
 #[path = "cases/bridge_packets.rs"]
 mod bridge_packets;
+#[path = "cases/bridge_races.rs"]
+mod bridge_races;
 #[path = "cases/bridge_reverse_path.rs"]
 mod bridge_reverse_path;
 #[path = "cases/bridge_rights.rs"]
 mod bridge_rights;
+#[path = "cases/bridge_rules.rs"]
+mod bridge_rules;
 #[path = "cases/bridge_settings.rs"]
 mod bridge_settings;
 #[path = "cases/bridge_state.rs"]

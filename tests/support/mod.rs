@@ -12,6 +12,7 @@ pub mod monitor;
 pub mod net;
 pub mod odd_server;
 pub mod packets;
+pub mod ruleset;
 
 use std::ffi::OsStr;
 use std::fs;

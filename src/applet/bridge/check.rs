@@ -9,6 +9,7 @@ use super::{Run, look, neighbours, settings};
 use crate::applet::lease;
 use crate::error::{Error, Result};
 use crate::plan::bridge::{Change, Plan};
+use crate::sys::iptables::Iptables;
 use crate::sys::wait::Deadline;
 use crate::types::Timeout;
 
@@ -24,6 +25,7 @@ pub fn check(run: &mut Run<'_>) -> Result<()> {
     // Whoever asks how things are wants to hear it now.
     if !run.words.is_typed("--timeout") {
         run.deadline = Deadline::start(Timeout::Once);
+        run.iptables = Iptables::new(run.deadline);
     }
     let lease = lease::resolve(&run.args.lease_options(), &run.deadline)?;
     goal::decide(run.args, &lease)?;

@@ -41,6 +41,10 @@ pub fn plan(run: &mut Run<'_>, goal: &Goal) -> Result<Planned> {
             _ => {}
         }
     }
+    // What masqueraded an earlier lease goes after its addresses.
+    let (old, new) = planned.new.changes.into_iter().partition(|c| c.step.is_last());
+    planned.new.changes = new;
+    planned.old.splice(0..0, old);
     planned.new.append(let_through(run, &seen, &goal.subnets)?);
     planned.engine = seen.engine;
     Ok(planned)
@@ -61,7 +65,14 @@ fn masquerade(
     match backend {
         Backend::Nft => {
             let rules = seen.rules(&nft::chain_id(&run.name, family(ipv4)))?;
-            planned.new.append(nft::plan(&run.name, family(ipv4), Some(wanted), &seen.chains, &rules));
+            planned.new.append(nft::plan(
+                &run.name,
+                family(ipv4),
+                Some(wanted),
+                &seen.chains,
+                &rules,
+                seen.is_dormant(family(ipv4))?,
+            ));
             planned.old.extend(remove(run, seen, ipv4, Some(Place::Table))?);
         }
         Backend::Iptables(programs) => {
@@ -109,7 +120,7 @@ fn remove(run: &Run<'_>, seen: &Seen, ipv4: bool, but: Option<Place>) -> Result<
     let bridge = &run.name;
     let mut changes = Vec::new();
     if but != Some(Place::Table) {
-        changes.extend(nft::plan(bridge, family(ipv4), None, &seen.chains, &[]).changes);
+        changes.extend(nft::plan(bridge, family(ipv4), None, &seen.chains, &[], false).changes);
     }
     let chain = chain_of_iptables(bridge, ipv4);
     if but != Some(Place::IptablesNft) && seen.has_chain(&chain) {

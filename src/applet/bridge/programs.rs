@@ -131,10 +131,10 @@ impl Programs {
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Whether the program's MASQUERADE takes `--random-fully`: iptables from 1.6.2 on, ip6tables from 1.8.6
-/// on. Kernels before 3.13 take it and do without. A rule that is there answers without asking.
+/// on. Kernels before 3.13 take it and do without. A rule that has it answers without asking.
 pub fn random_fully(run: &Run<'_>, program: &'static str, listed: &[String]) -> Result<bool> {
-    if let Some(is) = iptables::listed_random_fully(&run.name, listed) {
-        return Ok(is);
+    if iptables::has_random_fully(&run.name, listed) {
+        return Ok(true);
     }
     let since = if program.starts_with("ip6") { (1, 8, 6) } else { (1, 6, 2) };
     let said =

@@ -138,6 +138,15 @@ impl Seen {
         Ok(lines)
     }
 
+    /// Whether kboot's table of that family is there and switched off.
+    pub fn is_dormant(&self, family: Family) -> Result<bool> {
+        let is_there = self.chains.iter().any(|c| c.id.family == family && c.id.table == nft::TABLE);
+        match &self.engine {
+            Some(engine) if is_there => engine.nft.borrow().is_dormant(family, nft::TABLE),
+            _ => Ok(false),
+        }
+    }
+
     /// One chain's rules.
     pub fn rules(&self, chain: &ChainId) -> Result<Vec<Rule>> {
         self.engine.as_ref().map_or_else(|| Ok(Vec::new()), |e| e.nft.borrow().rules(chain))

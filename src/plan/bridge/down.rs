@@ -1,7 +1,7 @@
 //! Taking the bridge away again: what kboot put there and nothing else.
 
 use super::{Change, Facts, Step, link::is_own};
-use crate::types::{Cidr, IfName};
+use crate::types::{Cidr, IfName, Mac};
 
 /// The changes, and why the bridge stays if it does.
 pub struct Down {
@@ -16,8 +16,10 @@ pub fn plan(name: &IfName, facts: &Facts, cluster: &[Cidr]) -> Down {
     let mut down = Down { changes: Vec::new(), stays: None };
     let Some(link) = &facts.link else { return down };
     let record = facts.record.as_ref();
+    // Without a record, the bridge's own address tells the one that it was made for.
+    let is_its = |c: &Cidr| record.is_none() && link.mac == Some(Mac::of_bridge(c.addr()));
     let (own, foreign): (Vec<&Cidr>, Vec<&Cidr>) =
-        link.addrs.iter().partition(|c| is_own(record, cluster, c));
+        link.addrs.iter().partition(|c| is_own(record, cluster, c) || is_its(c));
     let is_ours = |port: &IfName| record.is_some_and(|r| r.ports.contains(port));
     let (attached, others): (Vec<_>, Vec<_>) = facts.ports.iter().partition(|p| is_ours(&p.name));
     for port in attached {
@@ -28,7 +30,8 @@ pub fn plan(name: &IfName, facts: &Facts, cluster: &[Cidr]) -> Down {
     down.stays = if !others.is_empty() {
         Some(listed(others.iter().map(|p| p.name.to_string()), "is on it", "are on it"))
     } else if !foreign.is_empty() {
-        Some(listed(foreign.iter().map(ToString::to_string), "is on it", "are on it"))
+        let hint = if record.is_none() { " (kboot's own? give --masquerade CLUSTER-CIDR)" } else { "" };
+        Some(listed(foreign.iter().map(ToString::to_string), "is on it", "are on it") + hint)
     } else if !is_made {
         Some("kboot did not make it".into())
     } else {

@@ -44,6 +44,17 @@ pub enum Step {
     Nft(Command),
 }
 
+impl Step {
+    /// Whether it takes a rule away that masquerades.
+    pub fn is_last(&self) -> bool {
+        match self {
+            Step::Iptables(call) => call.args.starts_with("-D POSTROUTING "),
+            Step::Nft(command) => matches!(command, Command::DeleteRule(..)),
+            _ => false,
+        }
+    }
+}
+
 /// A call of an iptables program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {

@@ -21,15 +21,20 @@ pub fn plan(program: &'static str, bridge: &IfName, subnets: &[Cidr], listed: &[
     let (before, behind) = rules.split_at(end.unwrap_or(rules.len()));
     let step = |args: String| Step::Iptables(Call { program, table: "filter", args });
     let mut plan = Plan::default();
-    // First, since a deletion takes the first rule of its text. Behind the drop they did nothing.
-    for rule in behind.iter().filter(|r| is_own(r)) {
+    // From the end and before all else, so that numbers stay true; behind the drop they did nothing.
+    for (at, rule) in behind.iter().enumerate().rev().filter(|(_, r)| is_own(r)) {
         let why = format!("{program} filter: FORWARD: not in its place: {rule}");
-        plan.changes.push(Change::new(step(format!("-D FORWARD {rule}")), why));
+        plan.changes.push(Change::new(step(format!("-D FORWARD {}", before.len() + at + 1)), why));
     }
+    let mut place = before.len();
     for rule in &wanted {
-        let place = end.map_or_else(|| "-A FORWARD".to_owned(), |at| format!("-I FORWARD {}", at + 1));
+        let is_there = before.contains(&rule.as_str());
+        if !is_there {
+            place += 1;
+        }
+        let head = if end.is_some() { format!("-I FORWARD {place}") } else { "-A FORWARD".to_owned() };
         let why = format!("{program} filter: FORWARD drops, and lacks: {rule}");
-        plan.want(before.contains(&rule.as_str()), step(format!("{place} {rule}")), why);
+        plan.want(is_there, step(format!("{head} {rule}")), why);
     }
     let mut seen: Vec<&str> = Vec::new();
     for rule in before.iter().filter(|r| is_own(r)) {
@@ -100,14 +105,14 @@ mod tests {
     #[test]
     fn a_rule_that_drops_all_gets_them_before_it() {
         let reject = "-j REJECT --reject-with icmp-host-prohibited";
-        let want = [filter(&format!("-I FORWARD 2 {OUT}")), filter(&format!("-I FORWARD 2 {IN}"))];
+        let want = [filter(&format!("-I FORWARD 2 {OUT}")), filter(&format!("-I FORWARD 3 {IN}"))];
         let listed = lines("ACCEPT", &["-i lo -j ACCEPT", reject]);
         assert_eq!(planned(&["10.7.3.1/24"], &listed), (want.to_vec(), 0));
         let noted = lines("ACCEPT", &["-m comment --comment \"all else\" -j DROP"]);
         assert_eq!(planned(&["10.7.3.1/24"], &noted).0.len(), 2);
         assert_eq!(planned(&["10.7.3.1/24"], &lines("DROP", &["-j ACCEPT"])), (vec![], 0), "open before it");
         let behind = planned(&["10.7.3.1/24"], &lines("ACCEPT", &[OUT, reject, IN]));
-        let mended = [filter(&format!("-D FORWARD {IN}")), filter(&format!("-I FORWARD 2 {IN}"))];
+        let mended = [filter("-D FORWARD 3"), filter(&format!("-I FORWARD 2 {IN}"))];
         assert_eq!(behind, (mended.to_vec(), 1));
     }
 

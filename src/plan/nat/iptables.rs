@@ -10,26 +10,28 @@ pub fn chain(bridge: &IfName) -> String {
     format!("KBOOT-{bridge}")
 }
 
-/// Whether kboot's masquerading rule is there, with ports by chance or without.
-pub fn listed_random_fully(bridge: &IfName, listed: &[String]) -> Option<bool> {
+/// Whether kboot's chain masquerades with ports by chance.
+pub fn has_random_fully(bridge: &IfName, listed: &[String]) -> bool {
     let start = format!("-A {} ", chain(bridge));
-    let rule = listed.iter().find(|l| l.starts_with(&start) && l.contains(" -j MASQUERADE"))?;
-    Some(rule.trim_end().ends_with(" --random-fully"))
+    listed.iter().any(|l| l.starts_with(&start) && l.trim_end().ends_with(" -j MASQUERADE --random-fully"))
 }
 
 struct Table {
     program: &'static str,
     chain: String,
-    /// As `-S` prints them, without quotes.
+    /// As `-S` prints them.
+    listed: Vec<String>,
+    /// Without quotes, which stand around comments before 1.8 and around those of several words.
     lines: Vec<String>,
     plan: Plan,
 }
 
 impl Table {
     fn new(program: &'static str, bridge: &IfName, listed: &[String]) -> Self {
-        // Before 1.8 comments are quoted, and blanks stand at the end.
-        let lines = listed.iter().map(|l| l.replace('"', "").trim_end().to_owned()).collect();
-        Self { program, chain: chain(bridge), lines, plan: Plan::default() }
+        // Before 1.8 blanks stand at the end too.
+        let listed: Vec<String> = listed.iter().map(|l| l.trim_end().to_owned()).collect();
+        let lines = listed.iter().map(|l| l.replace('"', "")).collect();
+        Self { listed, program, chain: chain(bridge), lines, plan: Plan::default() }
     }
 
     fn step(&self, args: String) -> Step {
@@ -46,9 +48,10 @@ impl Table {
         self.lines.iter().any(|l| *l == format!("-N {}", self.chain))
     }
 
+    /// The jumps to the chain, as they are listed.
     fn jumps(&self) -> Vec<String> {
         let target = format!(" -j {}", self.chain);
-        let jumps = self.lines.iter().filter_map(|l| l.strip_prefix("-A ")).filter(|l| l.ends_with(&target));
+        let jumps = self.listed.iter().filter_map(|l| l.strip_prefix("-A ")).filter(|l| l.ends_with(&target));
         jumps.map(str::to_owned).collect()
     }
 }
@@ -80,7 +83,8 @@ pub fn plan(program: &'static str, wanted: &Wanted, listed: &[String]) -> Plan {
     }
     plan_rules(wanted, &mut table);
     let jump = jump(wanted);
-    let (same, other): (Vec<String>, Vec<String>) = table.jumps().into_iter().partition(|l| *l == jump);
+    let (same, other): (Vec<String>, Vec<String>) =
+        table.jumps().into_iter().partition(|l| l.replace('"', "") == jump);
     if same.is_empty() {
         table.change(format!("-A {jump}"), &format!("there is no rule {jump}"));
     } else {
@@ -105,19 +109,23 @@ fn plan_rules(wanted: &Wanted, table: &mut Table) {
         table.plan.already += rules.len();
         return;
     }
-    let why = |rule: &String| {
-        if has.contains(rule) {
-            format!("{chain}: not in its place: {rule}")
-        } else {
-            format!("{chain}: lacks: {rule}")
-        }
+    let count = |list: &[String], rule: &String| list.iter().filter(|r| *r == rule).count();
+    let lacks = |rule: &String| (count(&has, rule) == 0).then(|| format!("{chain}: lacks: {rule}"));
+    let spare = |(at, rule): (usize, &String)| match (count(&rules, rule), count(&has[..at], rule)) {
+        (0, _) => Some(format!("{chain}: not wanted: {rule}")),
+        (_, 0) => None,
+        _ => Some(format!("{chain}: there twice: {rule}")),
     };
+    // Why the whole chain is made anew, for steps that are about a rule without fault.
+    let mut faults = rules.iter().filter_map(lacks).chain(has.iter().enumerate().filter_map(spare));
+    let fault = faults.next().unwrap_or_else(|| format!("{chain}: not in the order {}", rules.join(", ")));
     for (at, rule) in rules.iter().enumerate() {
-        table.change(format!("-I {chain} {} {rule}", at + 1), &why(rule));
+        let why = lacks(rule).unwrap_or_else(|| fault.clone());
+        table.change(format!("-I {chain} {} {rule}", at + 1), &why);
     }
     // From the end, so that numbers stay true.
     for (at, rule) in has.iter().enumerate().rev() {
-        let why = if rules.contains(rule) { why(rule) } else { format!("{chain}: not wanted: {rule}") };
+        let why = spare((at, rule)).unwrap_or_else(|| fault.clone());
         table.change(format!("-D {chain} {}", rules.len() + at + 1), &why);
     }
 }
@@ -203,8 +211,7 @@ mod tests {
         let there = plan("iptables", &wanted("10.10.48.1/24", Some("eth0")), &lines(&DONE));
         assert_eq!(there, Plan { changes: Vec::new(), already: 5 });
         let bridge = "cbr0".parse().unwrap();
-        assert_eq!(listed_random_fully(&bridge, &lines(&DONE)), Some(true));
-        assert_eq!(listed_random_fully(&bridge, &lines(&DONE[..5])), None);
+        assert!(has_random_fully(&bridge, &lines(&DONE)) && !has_random_fully(&bridge, &lines(&DONE[..5])));
     }
 
     #[test]
@@ -224,7 +231,7 @@ mod tests {
         assert_eq!(
             args(&plan_none("iptables-legacy", &bridge, &lines(&DONE))),
             [
-                "iptables-legacy -t nat -D POSTROUTING -s 10.10.48.0/24 -o eth0 -m comment --comment kboot-cbr0 -j KBOOT-cbr0",
+                "iptables-legacy -t nat -D POSTROUTING -s 10.10.48.0/24 -o eth0 -m comment --comment \"kboot-cbr0\" -j KBOOT-cbr0",
                 "iptables-legacy -t nat -F KBOOT-cbr0",
                 "iptables-legacy -t nat -X KBOOT-cbr0",
             ]
@@ -255,7 +262,7 @@ mod tests {
             args(&changes[3..5]),
             ["iptables -t nat -D KBOOT-cbr0 5", "iptables -t nat -D KBOOT-cbr0 4"]
         );
-        assert!(changes[0].why.starts_with("iptables nat: KBOOT-cbr0: not in its place: -d 224.0.0.0/4"));
+        assert!(changes[0].why.starts_with("iptables nat: KBOOT-cbr0: lacks: -d 10.10.0.0/16"));
         assert_eq!(changes[4].why, "iptables nat: KBOOT-cbr0: not wanted: -j MASQUERADE");
     }
 

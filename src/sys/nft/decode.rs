@@ -11,6 +11,7 @@ use crate::types::nft::{Base, Chain, ChainId, Family, Policy, Rule};
 // linux/netfilter/nf_tables.h: enum nft_gen_attributes, nft_chain_attributes, nft_hook_attributes,
 // nft_rule_attributes, nft_list_attributes, nft_expr_attributes.
 const GEN_ID: u16 = 1;
+const TABLE_FLAGS: u16 = 2;
 const CHAIN_TABLE: u16 = 1;
 const CHAIN_NAME: u16 = 3;
 const CHAIN_HOOK: u16 = 4;
@@ -79,6 +80,10 @@ pub(super) fn message(payload: &[u8]) -> Option<(Family, Attributes<'_>)> {
 
 pub(super) fn generation(payload: &[u8]) -> Option<u32> {
     message(payload)?.1.number(GEN_ID)
+}
+
+pub(super) fn table_flags(payload: &[u8]) -> Option<u32> {
+    message(payload)?.1.number(TABLE_FLAGS)
 }
 
 pub(super) fn chain(payload: &[u8]) -> Option<Chain> {

@@ -7,7 +7,7 @@ use netlink_packet_core::{
 };
 use netlink_packet_netfilter::NetfilterProtoFamily;
 use netlink_packet_netfilter::nftables::{
-    ChainAttribute, Hook, InetHookNumber, RuleAttribute, TableAttribute,
+    ChainAttribute, Hook, InetHookNumber, RuleAttribute, TableAttribute, TableFlags,
 };
 
 use super::expression;
@@ -19,7 +19,8 @@ const NFTABLES: u16 = 10;
 const BATCH_BEGIN: u16 = 16;
 const BATCH_END: u16 = 17;
 const BATCH_GENERATION: u16 = 1;
-const NEW_TABLE: u16 = NFTABLES << 8;
+pub(super) const NEW_TABLE: u16 = NFTABLES << 8;
+const GET_TABLE: u16 = NFTABLES << 8 | 1;
 const DELETE_TABLE: u16 = NFTABLES << 8 | 2;
 pub(super) const NEW_CHAIN: u16 = NFTABLES << 8 | 3;
 const GET_CHAIN: u16 = NFTABLES << 8 | 4;
@@ -74,6 +75,13 @@ impl Messages {
         messages
     }
 
+    /// Asks for one table.
+    pub fn table(family: Family, name: &str, sequence: u32) -> Self {
+        let mut messages = Self::default();
+        messages.push(GET_TABLE, NLM_F_ACK, family, sequence, &table(name));
+        messages
+    }
+
     /// Asks for one chain's rules. Old kernels answer with those of others too.
     pub fn rules(chain: &ChainId, sequence: u32) -> Self {
         let mut messages = Self::default();
@@ -98,7 +106,12 @@ impl Messages {
 
     fn push_command(&mut self, command: &Command, n: u32) {
         match command {
-            Command::AddTable(family, name) => self.push(NEW_TABLE, NLM_F_CREATE, *family, n, &table(name)),
+            Command::AddTable(family, name) => {
+                // Said, and not left out: one that is dormant wakes up.
+                let [name] = table(name);
+                let awake = TableAttribute::Flags(TableFlags::empty());
+                self.push(NEW_TABLE, NLM_F_CREATE, *family, n, &[name, awake]);
+            }
             Command::DeleteTable(family, name) => self.push(DELETE_TABLE, 0, *family, n, &table(name)),
             Command::AddChain(new) => self.push(NEW_CHAIN, NLM_F_CREATE, new.id.family, n, &whole_chain(new)),
             Command::FlushChain(id) => self.push(DELETE_RULE, 0, id.family, n, &in_chain(id)),

@@ -12,11 +12,14 @@ use nix::errno::Errno;
 
 pub use self::refused::Refused;
 
-use self::encode::{Messages, NEW_CHAIN, NEW_GENERATION, NEW_RULE};
+use self::encode::{Messages, NEW_CHAIN, NEW_GENERATION, NEW_RULE, NEW_TABLE};
 use self::refused::{again, words};
 use self::socket::{Failure, Socket};
 use crate::error::{Context, Result};
-use crate::types::nft::{Chain, ChainId, Command, Rule};
+use crate::types::nft::{Chain, ChainId, Command, Family, Rule};
+
+/// `NFT_TABLE_F_DORMANT`.
+const TABLE_DORMANT: u32 = 1;
 
 /// What to say where `Nft::open` finds nothing.
 pub const MISSING: &str = "this kernel has no nf_tables (CONFIG_NF_TABLES, module nf_tables)";
@@ -82,6 +85,22 @@ impl Nft {
         });
         listed.map_err(words).context(format!("nft list chain {chain}"))?;
         Ok(rules)
+    }
+
+    /// Whether a table is switched off, its chains with it.
+    pub fn is_dormant(&self, family: Family, table: &str) -> Result<bool> {
+        let number = self.socket.number(1);
+        let mut flags = 0;
+        let request = Messages::table(family, table, number);
+        let asked = self.socket.ask(&request.bytes, number, number, |kind, payload| {
+            if kind == NEW_TABLE {
+                flags = decode::table_flags(payload).unwrap_or_default();
+            }
+        });
+        match asked.map_err(|f| f.errno) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(flags & TABLE_DORMANT != 0),
+            Err(errno) => Err(words(errno)).context(format!("nft list table {family} {table}")),
+        }
     }
 
     /// All of the commands or, with an error, none. The kernel refuses them if anything has changed

@@ -29,13 +29,14 @@ pub fn chain_id(bridge: &IfName, family: Family) -> ChainId {
 
 /// Plans one family, `Ip` or `Ip6`, from all chains and the rules of the bridge's. Nothing wanted, or
 /// no subnet of this family, takes away what an earlier run left. The order of the rules does not
-/// matter: what any of them matches is masqueraded.
+/// matter: what any of them matches is masqueraded. `is_dormant`: the table is there, and switched off.
 pub fn plan(
     bridge: &IfName,
     family: Family,
     wanted: Option<&Wanted>,
     chains: &[Chain],
     rules: &[Rule],
+    is_dormant: bool,
 ) -> Plan {
     let id = chain_id(bridge, family);
     let found = chains.iter().find(|c| c.id == id);
@@ -57,6 +58,10 @@ pub fn plan(
         }
         return plan;
     }
+    if is_dormant {
+        // Adding it, without that flag, wakes it up.
+        plan.command(Command::AddTable(family, TABLE.into()), format!("{family} {TABLE}: is dormant"));
+    }
     if in_table.is_empty() {
         plan.command(Command::AddTable(family, TABLE.into()), format!("{family} {TABLE}: missing"));
     }
@@ -67,7 +72,7 @@ pub fn plan(
     }
     let kept = plan_chain(&mut plan, &id, Base::POSTROUTING, 100, found);
     let there = rules.iter().filter(|r| kept && r.chain == id).collect();
-    plan_rules(&mut plan, rules_wanted, there);
+    plan_rules(&mut plan, &rules_wanted, there);
     plan
 }
 
@@ -82,27 +87,29 @@ fn plan_chain(plan: &mut Plan, id: &ChainId, hook: u32, priority: i32, found: Op
         }
         Some(found) => {
             let is = found.base.as_ref().map_or("hung nowhere".to_owned(), ToString::to_string);
-            plan.command(Command::DeleteChain(id.clone()), format!("{id}: is {is} instead of {base}"));
-            plan.command(Command::AddChain(wanted), format!("{id}: made anew"));
+            let why = format!("{id}: is {is} instead of {base}");
+            plan.command(Command::DeleteChain(id.clone()), &why);
+            plan.command(Command::AddChain(wanted), &why);
         }
         None => plan.command(Command::AddChain(wanted), format!("{id}: missing")),
     }
     false
 }
 
-fn plan_rules(plan: &mut Plan, wanted: Vec<Rule>, mut there: Vec<&Rule>) {
+fn plan_rules(plan: &mut Plan, wanted: &[Rule], mut there: Vec<&Rule>) {
     for rule in wanted {
-        if let Some(at) = there.iter().position(|r| r.is_same(&rule)) {
+        if let Some(at) = there.iter().position(|r| r.is_same(rule)) {
             there.remove(at);
             plan.already += 1;
         } else {
             let why = format!("{}: a rule is missing: {rule}", rule.chain);
-            plan.command(Command::AddRule(rule), why);
+            plan.command(Command::AddRule(rule.clone()), why);
         }
     }
-    // Among them the second one of two that are the same.
     for rule in there {
-        let why = format!("{}: a rule that is not wanted: {rule}", rule.chain);
+        let fault =
+            if wanted.iter().any(|w| w.is_same(rule)) { "there twice" } else { "a rule that is not wanted" };
+        let why = format!("{}: {fault}: {rule}", rule.chain);
         plan.command(Command::DeleteRule(rule.chain.clone(), rule.handle), why);
     }
 }
@@ -121,7 +128,7 @@ fn rule(wanted: &Wanted, id: &ChainId) -> Rule {
 /// its chain among the rules of POSTROUTING, then the chain.
 pub fn plan_none_of_iptables(chain: &ChainId, postrouting: &[Rule]) -> Vec<Change> {
     let mut plan = Plan::default();
-    let why = format!("{chain}: masquerades");
+    let why = format!("{chain}: of another backend, or not wanted");
     for rule in postrouting.iter().filter(|r| r.exprs.contains(&Expr::Jump(chain.name.clone()))) {
         plan.command(Command::DeleteRule(rule.chain.clone(), rule.handle), &why);
     }

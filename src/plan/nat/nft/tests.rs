@@ -24,7 +24,7 @@ fn lines(plan: &Plan) -> Vec<String> {
 /// What the kernel has once that plan is carried out where there was nothing.
 fn done(wanted: &Wanted, family: Family) -> (Vec<Chain>, Vec<Rule>) {
     let (mut chains, mut rules) = (Vec::new(), Vec::new());
-    for change in plan(&bridge(), family, Some(wanted), &[], &[]).changes {
+    for change in plan(&bridge(), family, Some(wanted), &[], &[], false).changes {
         match change.step {
             Step::Nft(Command::AddChain(chain)) => chains.push(chain),
             Step::Nft(Command::AddRule(rule)) => {
@@ -40,7 +40,7 @@ fn done(wanted: &Wanted, family: Family) -> (Vec<Chain>, Vec<Rule>) {
 fn from_nothing() {
     let four = wanted("10.7.3.1/24", "10.7.0.0/16", Some("eth0"));
     let six = wanted("fd00:7::1/64", "fd00:9::/48", Some("eth0"));
-    let lines = |family, wanted| lines(&plan(&bridge(), family, Some(wanted), &[], &[]));
+    let lines = |family, wanted| lines(&plan(&bridge(), family, Some(wanted), &[], &[], false));
     assert_eq!(
         lines(Family::Ip, &four),
         [
@@ -61,22 +61,22 @@ fn done_is_done_in_whatever_order() {
     let wanted = wanted("172.20.7.1/22", "10.7.0.0/16 10.9.0.0/16", Some("eth0"));
     let (chains, mut rules) = done(&wanted, Family::Ip);
     rules[0].exprs.swap(0, 2);
-    let plan = plan(&bridge(), Family::Ip, Some(&wanted), &chains, &rules);
+    let plan = plan(&bridge(), Family::Ip, Some(&wanted), &chains, &rules, false);
     assert_eq!(plan, Plan { changes: vec![], already: 2 });
 }
 
 #[test]
 fn old_kernels_get_a_chain_at_prerouting() {
     let old = Wanted { needs_prerouting: true, ..wanted("10.7.3.1/24", "10.7.0.0/16", None) };
-    let found = plan(&bridge(), Family::Ip, Some(&old), &[], &[]);
+    let found = plan(&bridge(), Family::Ip, Some(&old), &[], &[], false);
     assert_eq!(
         lines(&found)[1],
         "nft 'add chain ip kboot prerouting { type nat hook prerouting priority -100 ; policy accept ; }'"
     );
     let (chains, rules) = done(&old, Family::Ip);
-    let again = plan(&bridge(), Family::Ip, Some(&old), &chains, &rules);
+    let again = plan(&bridge(), Family::Ip, Some(&old), &chains, &rules, false);
     assert_eq!(again, Plan { changes: vec![], already: 3 });
-    let gone = plan(&bridge(), Family::Ip, None, &chains, &rules);
+    let gone = plan(&bridge(), Family::Ip, None, &chains, &rules, false);
     assert_eq!(lines(&gone), ["nft delete table ip kboot"]);
 }
 
@@ -114,7 +114,7 @@ fn what_differs_is_replaced_and_no_more() {
     let (chains, mut rules) = done(&wanted("10.7.3.1/24", "10.7.0.0/16", None), Family::Ip);
     rules.push(Rule { handle: 9, ..rules[0].clone() });
     let moved = wanted("10.7.4.1/24", "10.7.0.0/16", None);
-    let found = plan(&bridge(), Family::Ip, Some(&moved), &chains, &rules);
+    let found = plan(&bridge(), Family::Ip, Some(&moved), &chains, &rules, false);
     assert!(
         lines(&found)[0].contains("add rule")
             && found.changes[0].why.contains("is missing: ip saddr 10.7.4.0/24")
@@ -126,7 +126,7 @@ fn what_differs_is_replaced_and_no_more() {
             .starts_with("ip kboot postrouting-br-pods: a rule that is not wanted: ip saddr 10.7.3.0/24")
     );
     let same = wanted("10.7.3.1/24", "10.7.0.0/16", None);
-    let doubled = plan(&bridge(), Family::Ip, Some(&same), &chains, &rules);
+    let doubled = plan(&bridge(), Family::Ip, Some(&same), &chains, &rules, false);
     assert_eq!(lines(&doubled), ["nft delete rule ip kboot postrouting-br-pods handle 9"]);
 }
 
@@ -135,7 +135,7 @@ fn a_chain_at_another_place_is_made_anew_with_its_rules() {
     let same = wanted("10.7.3.1/24", "", None);
     let (mut chains, rules) = done(&same, Family::Ip);
     chains[0].base.as_mut().unwrap().priority = 50;
-    let found = plan(&bridge(), Family::Ip, Some(&same), &chains, &rules);
+    let found = plan(&bridge(), Family::Ip, Some(&same), &chains, &rules, false);
     assert_eq!((lines(&found).len(), found.already), (3, 0));
     assert_eq!(lines(&found)[0], "nft delete chain ip kboot postrouting-br-pods");
 }
@@ -143,7 +143,7 @@ fn a_chain_at_another_place_is_made_anew_with_its_rules() {
 #[test]
 fn the_last_one_takes_the_table_along() {
     let (mut chains, rules) = done(&wanted("10.7.3.1/24", "", None), Family::Ip);
-    let away = |chains: &[Chain]| lines(&plan(&bridge(), Family::Ip, None, chains, &rules));
+    let away = |chains: &[Chain]| lines(&plan(&bridge(), Family::Ip, None, chains, &rules, false));
     assert_eq!(away(&chains), ["nft delete table ip kboot"]);
     assert!(away(&[]).is_empty());
     chains.push(Chain { id: chain_id(&"cbr0".parse().unwrap(), Family::Ip), base: None });

@@ -1,0 +1,144 @@
+//! bridge --check beside a real dockerd and a real API server: what they take for this host's subnet.
+
+use std::process::{Child, Stdio};
+
+use crate::support::docker::{self, Dockerd};
+use crate::support::host::Host;
+use crate::support::{Done, Process, Scratch, api, need, until};
+
+fn check(host: &Host, more: &[&str]) -> Done {
+    host.kboot(&[&["bridge", "--check"], more].concat())
+}
+
+const OWN: &str = "none of the bridge's own";
+
+#[test]
+fn a_dockerd_on_another_bridge_with_another_mtu_or_of_an_earlier_lease() {
+    let Some(host) = docker::host(false) else { return };
+    assert_eq!(host.kboot(&["bridge"]).code, 0);
+    let quiet = ["--iptables=false", "--ip-masq=false"];
+    for (words, line) in [
+        (
+            &["--mtu=1422", "--bip=172.20.7.1/24"][..],
+            "docker: its containers are on docker0, not on cbr0: see docker-flags\n",
+        ),
+        (
+            &["--bridge=cbr0", "--mtu=1400"],
+            "docker: its containers' MTU is 1400, wanted is 1422: see docker-flags\n",
+        ),
+        (&["--bridge=cbr0", "--mtu=1422"], ""),
+    ] {
+        let dockerd = Dockerd::start(&host, &[&quiet[..], words].concat());
+        let done = check(&host, &[]);
+        assert_eq!(
+            (done.code, done.stdout.as_str()),
+            (if line.is_empty() { 0 } else { 3 }, line),
+            "{done:?}"
+        );
+        assert!(line.is_empty() || done.stderr.contains(OWN), "{done:?}");
+        drop(dockerd);
+    }
+    let dockerd = Dockerd::start(&host, &[&quiet[..], &["--bridge=cbr0", "--mtu=1422"]].concat());
+    host.sh("sed -i s/10.4.9.1/10.4.8.1/ /run/flannel/subnet.env");
+    assert_eq!(host.kboot(&["bridge"]).code, 0);
+    let done = check(&host, &[]);
+    let line = "docker: its subnet is 10.4.9.0/24, the lease's 10.4.8.0/24: see docker-flags, then restart dockerd\n";
+    assert_eq!((done.code, done.stdout.as_str()), (3, line), "{done:?}");
+    drop(dockerd);
+    assert_eq!(check(&host, &[]).code, 0);
+}
+
+/// From a host to the API server, which listens outside.
+struct Way {
+    inside: Child,
+    _outside: Process,
+    _scratch: Scratch,
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        let _ = self.inside.kill();
+        let _ = self.inside.wait();
+    }
+}
+
+/// The API server's port, inside the host too.
+fn bring(host: &Host, api: &api::Api) -> Option<Way> {
+    let socat = need("socat", "tools")?;
+    let scratch = Scratch::new();
+    let socket = scratch.path("api");
+    let outside = Process::start(&socat, &scratch.0.join("log"), |c| {
+        c.args([format!("UNIX-LISTEN:{socket},fork"), format!("TCP:127.0.0.1:{}", api.port)]);
+    });
+    until("socat listens", || scratch.0.join("api").exists());
+    let listen = format!("TCP-LISTEN:{},bind=127.0.0.1,fork", api.port);
+    let to = format!("UNIX-CONNECT:{socket}");
+    let mut inside = host.command("setpriv", &["--pdeathsig", "KILL", "--", "socat", &listen, &to]);
+    let inside = inside.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("the API server is there", || {
+        host.sh(&format!("curl -sk {}/livez || true", api.url)).contains("ok")
+    });
+    Some(Way { inside, _outside: outside, _scratch: scratch })
+}
+
+fn kubeconfig(api: &api::Api) -> String {
+    let (url, cacert, token) = (&api.url, &api.cacert, &api.token);
+    let cluster = format!("{{name: c, cluster: {{server: '{url}', certificate-authority: '{cacert}'}}}}");
+    let user = format!("{{name: u, user: {{tokenFile: '{token}'}}}}");
+    let context = "{name: x, context: {cluster: c, user: u}}";
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: x\nclusters: [{cluster}]\nusers: [{user}]\ncontexts: [{context}]\n"
+    )
+}
+
+#[test]
+fn a_node_with_another_pod_cidr() {
+    let Some(api) = api::shared() else { return };
+    let Some(host) = crate::support::ruleset::host() else { return };
+    let Some(_ways) = bring(&host, api) else { return };
+    let bridge = ["--subnet", "10.35.7.1/24", "--masquerade", "10.35.0.0/16", "--firewall", "nft"];
+    assert_eq!(host.kboot(&[&["bridge"], &bridge[..]].concat()).code, 0);
+    let config = api.scratch.file("check.conf", kubeconfig(api));
+    let ask = |more: &[&str]| check(&host, &[&bridge[..], &["--kubeconfig", &config], more].concat());
+    let told = |done: &Done, line: &str| {
+        assert_eq!(
+            (done.code, done.stdout.as_str()),
+            (if line.is_empty() { 0 } else { 3 }, line),
+            "{done:?}"
+        );
+        assert!(line.is_empty() || done.stderr.contains(OWN), "{done:?}");
+    };
+    let node = ["--node", "check-me"];
+    told(&ask(&node), "Node check-me: is not there: kboot register makes it\n");
+    let file = api
+        .scratch
+        .file("bare.json", r#"{"kind":"Node","apiVersion":"v1","metadata":{"name":"check-bare"}}"#);
+    api.kubectl(&["create", "-f", &file]).ok();
+    told(&ask(&["--node", "check-bare"]), "Node check-bare: has no podCIDR\n");
+    for (subnet, line) in [
+        ("10.35.7.1/24", ""),
+        ("10.35.8.1/24", "Node check-me: its podCIDR is 10.35.8.0/24, the lease's 10.35.7.0/24\n"),
+        ("10.35.7.1/25", "Node check-me: its podCIDR is 10.35.7.0/25, the lease's 10.35.7.0/24\n"),
+    ] {
+        let register = ["register", "--name", "check-me", "--replace", "--subnet", subnet];
+        assert_eq!(crate::support::run(&[&register[..], &api.admin()[..]].concat()).code, 0);
+        told(&ask(&node), line);
+    }
+    // By the name that register gives it.
+    let done = ask(&[]);
+    told(&done, "Node 10.35.7.1: is not there: kboot register makes it\n");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_a_warning() {
+    let Some(host) = crate::support::ruleset::host() else { return };
+    let bridge = ["--subnet", "10.35.7.1/24", "--masquerade", "10.35.0.0/16", "--firewall", "nft"];
+    assert_eq!(host.kboot(&[&["bridge"], &bridge[..]].concat()).code, 0);
+    let started = std::time::Instant::now();
+    let done = check(&host, &[&bridge[..], &["--server", "http://127.0.0.1:9", "--node", "n7"]].concat());
+    assert!(done.code == 0 && done.stderr.contains("warning: the Node is not compared: "), "{done:?}");
+    assert!(started.elapsed() < std::time::Duration::from_secs(7));
+    // Nobody named one: nothing is said of any.
+    let done = check(&host, &bridge);
+    assert!(done.code == 0 && !done.stderr.contains("API server"), "{done:?}");
+}
