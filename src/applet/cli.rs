@@ -129,7 +129,7 @@ impl Words {
         Ok(())
     }
 
-    pub(super) fn has(&self, long: &str) -> bool {
+    pub fn has(&self, long: &str) -> bool {
         self.given.iter().any(|(option, _)| option == long)
     }
 

@@ -21,7 +21,7 @@ const CONFIG_FIELDS: &[&str] = &[
 
 /// Options that, given on the command line, keep the environment from giving others: what belongs
 /// together (a lease; a server and who we are there) or contradicts.
-const SILENCES: [(&str, &[&str]); 19] = [
+const SILENCES: [(&str, &[&str]); 21] = [
     ("--subnet", &["--env-file"]),
     ("--env-file", &["--subnet"]),
     ("--server", &["--kubeconfig"]),
@@ -29,6 +29,8 @@ const SILENCES: [(&str, &[&str]); 19] = [
     ("--masquerade", &["--no-masquerade"]),
     ("--no-masquerade", &["--masquerade", "--out-interface"]),
     ("--out-interface", &["--no-masquerade"]),
+    ("--check", &["--down", "--restore"]),
+    ("--down", &["--check"]),
     ("--bridge", &["--bip"]),
     ("--bip", &["--bridge"]),
     ("--cacert", &["--insecure-skip-tls-verify"]),

@@ -54,9 +54,12 @@ impl Report {
         self.found.insert(name.to_owned(), value);
     }
 
-    /// Logs a warning and notes it.
+    /// Logs a warning and notes it, once.
     pub fn warn(&mut self, text: impl Into<String>) {
         let text = text.into();
+        if self.warnings.contains(&text) {
+            return;
+        }
         log::warning!("{text}");
         self.warnings.push(text);
     }

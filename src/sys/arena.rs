@@ -6,7 +6,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 use std::ptr::copy_nonoverlapping;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
 const SIZE: usize = 512 * 1024;
 
@@ -21,7 +22,8 @@ struct Room(UnsafeCell<[u8; SIZE]>);
 unsafe impl Sync for Room {}
 
 static ROOM: Room = Room(UnsafeCell::new([0; SIZE]));
-/// From here on the room is free. What is given back counts only if it is the last piece.
+/// From here on the room is free. What is given back counts only if it is the last piece; whoever gets
+/// it next sees all that was done with it before (acquire, release).
 static USED: AtomicUsize = AtomicUsize::new(0);
 
 /// The allocator.
@@ -33,14 +35,14 @@ fn place(pointer: *mut u8) -> Option<usize> {
 
 /// Where a new piece begins.
 fn take(layout: Layout) -> Option<usize> {
-    let mut used = USED.load(Relaxed);
+    let mut used = USED.load(Acquire);
     if layout.align() > ALIGN {
         return None;
     }
     loop {
         let at = used.next_multiple_of(layout.align());
         let end = at.checked_add(layout.size()).filter(|end| *end <= SIZE)?;
-        match USED.compare_exchange_weak(used, end, Relaxed, Relaxed) {
+        match USED.compare_exchange_weak(used, end, AcqRel, Acquire) {
             Ok(_) => return Some(at),
             Err(now) => used = now,
         }
@@ -62,7 +64,7 @@ unsafe impl GlobalAlloc for Arena {
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         match place(pointer) {
             Some(at) => {
-                let _ = USED.compare_exchange(at + layout.size(), at, Relaxed, Relaxed);
+                let _ = USED.compare_exchange(at + layout.size(), at, AcqRel, Acquire);
             }
             // SAFETY: it came from there.
             None => unsafe { System.dealloc(pointer, layout) },
@@ -74,8 +76,9 @@ unsafe impl GlobalAlloc for Arena {
             // SAFETY: it came from there.
             return unsafe { System.realloc(pointer, layout, size) };
         };
-        let is_last = |end| USED.compare_exchange(at + layout.size(), end, Relaxed, Relaxed).is_ok();
-        if at.checked_add(size).is_some_and(|end| end <= SIZE && is_last(end)) {
+        let is_last = |end| USED.compare_exchange(at + layout.size(), end, AcqRel, Acquire).is_ok();
+        let grows_here = || at.checked_add(size).is_some_and(|end| end <= SIZE && is_last(end));
+        if grows_here() || size <= layout.size() {
             return pointer;
         }
         // SAFETY: the caller promises that the size is one of a layout; both pieces have the copied bytes, and

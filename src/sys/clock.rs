@@ -3,10 +3,7 @@
 use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, SystemTime};
 
-use nix::sys::utsname::uname;
 use nix::time::{ClockId, clock_gettime};
-
-use crate::types::{Version, parse_version};
 
 /// A random span from half of `full` to `full`, so that hosts which boot together do not ask
 /// together. std's hasher seeds itself from the kernel without blocking.
@@ -21,11 +18,4 @@ pub fn jitter(full: Duration) -> Duration {
 pub fn boot_time() -> Option<SystemTime> {
     let up = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;
     SystemTime::now().checked_sub(Duration::from(up))
-}
-
-/// The running kernel's version; the newest there can be where it does not say.
-pub fn kernel_version() -> Version {
-    let release = uname().ok().map(|u| u.release().to_string_lossy().into_owned());
-    let version = release.and_then(|r| parse_version(&r).ok());
-    version.unwrap_or((u16::MAX, 0, 0))
 }

@@ -13,6 +13,8 @@ use crate::sys::wait::{Deadline, Retry, retry};
 
 /// iptables' exit status for a lock that is held, and (nft variant) for missing rights.
 const RESOURCE_PROBLEM: i32 = 4;
+/// Its exit status for a rule or chain that is not there, and for much else.
+const OTHER_PROBLEM: i32 = 1;
 /// Its exit status for an argument that it does not know.
 const BAD_ARGUMENT: i32 = 2;
 
@@ -103,6 +105,8 @@ fn failure(status: Option<i32>, stderr: &str) -> Error {
         ""
     };
     match status {
+        // What a listing showed is no longer there, or it is what the program says of everything else.
+        Some(OTHER_PROBLEM) => Error::failed(format!("{text} (exit {OTHER_PROBLEM}){hint}")).meanwhile(),
         Some(code) => Error::failed(format!("{text} (exit {code}){hint}")),
         None => Error::failed(format!("{text} (killed)")),
     }

@@ -14,13 +14,20 @@ use crate::error::{Context, Error, Result};
 use crate::sys::decompress::{self, Format};
 use crate::sys::file;
 use crate::sys::wait::{Deadline, Retry, retry};
-use crate::types::Timeout;
+use crate::types::{Timeout, Version, parse_version};
 
 /// MODULE_INIT_COMPRESSED_FILE (linux/module.h, 5.17 on), which nix does not name.
 const COMPRESSED_FILE: ModuleInitFlags = ModuleInitFlags::from_bits_retain(4);
 
 /// How long to wait for another's hand on a module. Not longer: a driver may say EBUSY of its device.
 const LONGEST_BUSY: Duration = Duration::from_secs(2);
+
+/// The running kernel's version; the newest there can be where it does not say.
+pub fn kernel_version() -> Version {
+    let release = uname().ok().map(|u| u.release().to_string_lossy().into_owned());
+    let version = release.and_then(|r| parse_version(&r).ok());
+    version.unwrap_or((u16::MAX, 0, 0))
+}
 
 /// What the running kernel has loaded: /proc/modules, empty where there is none.
 pub fn loaded() -> Result<String> {

@@ -55,6 +55,9 @@ pub fn remove(name: &str) -> Result<()> {
 
 /// The names of all records.
 pub fn names() -> Vec<String> {
+    if !Path::new(RUN_DIR).is_dir() {
+        return Vec::new();
+    }
     let entries = ensure().ok().and_then(|dir| fs::read_dir(dir).ok());
     entries.into_iter().flatten().filter_map(|e| e.ok()?.file_name().into_string().ok()).collect()
 }

@@ -66,6 +66,11 @@ impl Cidr {
         (beside(step(self.0.network(), true), true), beside(last, false))
     }
 
+    /// The last address of the network.
+    pub fn broadcast(&self) -> IpAddr {
+        self.0.broadcast()
+    }
+
     /// Whether the address lies in this network.
     pub fn contains(&self, addr: IpAddr) -> bool {
         self.0.contains(&addr)

@@ -23,7 +23,8 @@ impl FromStr for IfName {
         if text.len() > 15 {
             return Err(format!("an interface name has at most 15 bytes, this one {}", text.len()));
         }
-        if text == "." || text == ".." || text.starts_with('-') {
+        // all and default are directories of /proc/sys/net/*/conf.
+        if [".", "..", "all", "default"].contains(&text) || text.starts_with('-') {
             return Err("no interface can have that name".into());
         }
         // '+' ends a wildcard in iptables, '%' is a format for the kernel's own numbering.
@@ -54,9 +55,23 @@ mod tests {
 
     #[test]
     fn names_it_does_not_take() {
-        for name in
-            ["", ".", "..", "a b", "a/b", "a:b", "abcdefghijklmnop", "-x", "é", "a\n", "eth+", "a\"b", "b%d"]
-        {
+        for name in [
+            "",
+            ".",
+            "..",
+            "all",
+            "default",
+            "a b",
+            "a/b",
+            "a:b",
+            "abcdefghijklmnop",
+            "-x",
+            "é",
+            "a\n",
+            "eth+",
+            "a\"b",
+            "b%d",
+        ] {
             assert!(name.parse::<IfName>().is_err(), "{name}");
         }
     }

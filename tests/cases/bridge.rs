@@ -402,6 +402,7 @@ fn the_record_says_how_the_kernel_was_set_before() {
         serde_json::json!({
             "made": true,
             "mac": "0a:6b:0a:07:03:01",
+            "index": 2,
             "addresses": ["10.7.3.1/24"],
             "ports": [],
             "before": {"net.ipv4.ip_forward": "0"},

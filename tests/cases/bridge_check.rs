@@ -197,7 +197,10 @@ fn an_old_address_and_a_wrong_chain_have_one_line_each() {
     assert_eq!((told.len(), told.iter().any(|l| l.contains("made anew"))), (2, false), "{told:#?}");
     mended(&host, NO_PROGRAM, "a wrong chain");
     host.sh("rm /run/kboot/bridge-br-pods*; ip addr add 10.7.8.1/24 dev br-pods");
-    assert_eq!(differences(&host, NO_PROGRAM, WORDS), ["br-pods: has 10.7.8.1/24 of an earlier lease"]);
+    assert_eq!(
+        differences(&host, NO_PROGRAM, WORDS),
+        ["br-pods: has 10.7.8.1/24, which kboot put there and which is not wanted any more"]
+    );
 }
 
 #[test]

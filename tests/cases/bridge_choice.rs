@@ -196,7 +196,10 @@ fn what_was_asked_for_and_is_not_there_is_said_before_anything_is_touched() {
     let Some(host) = host() else { return };
     let before = whole(&host);
     let done = bridge(&host, NO_PROGRAM, &format!("{WORDS} --firewall iptables"));
-    assert_eq!(done.error(), (1, "kboot bridge: there is no iptables program"));
+    assert_eq!(
+        done.error(),
+        (1, "kboot bridge: there is no iptables in PATH: install it, or give --firewall nft")
+    );
     before.is_still(&host, "--firewall iptables");
 }
 

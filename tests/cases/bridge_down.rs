@@ -84,11 +84,14 @@ fn a_dry_run_says_what_the_real_one_does() {
 fn what_is_somebody_elses_keeps_the_bridge() {
     let port = "ip link add v0 type veth peer name v1; ip link set v0 master br-pods";
     for (what, stays) in [
-        (port, "stays, without what kboot made: v0 is on it"),
-        ("ip addr add 10.7.3.77/24 dev br-pods", "stays, without what kboot made: 10.7.3.77/24 is on it"),
+        (port, "stays, what kboot put there is gone: v0 is on it"),
+        (
+            "ip addr add 10.7.3.77/24 dev br-pods",
+            "stays, what kboot put there is gone: 10.7.3.77/24 is on it",
+        ),
         (
             "ip addr add fd00:7:3::77/64 dev br-pods",
-            "stays, without what kboot made: fd00:7:3::77/64 is on it",
+            "stays, what kboot put there is gone: fd00:7:3::77/64 is on it",
         ),
     ] {
         let Some(host) = host() else { return };
@@ -114,12 +117,12 @@ fn a_bridge_made_by_hand_is_as_it_was() {
         ip addr add 192.0.2.9/24 dev br-pods; ip link add e0 type veth peer name e1; ip link set e0 up");
     up(&host, NO_PROGRAM, &format!("{WORDS} --attach e0 --address 169.254.20.10/32"));
     let done = bridge(&host, NO_PROGRAM, DOWN);
-    ends_with(&done, "stays, without what kboot made: 192.0.2.9/24 is on it");
+    ends_with(&done, "stays, what kboot put there is gone: 192.0.2.9/24 is on it");
     let addrs = host.sh("ip -o -4 addr show br-pods");
     assert!(addrs.lines().count() == 1 && addrs.contains("192.0.2.9/24"), "{addrs}");
     assert_eq!(host.sh("bridge link"), "");
     host.sh("ip addr del 192.0.2.9/24 dev br-pods");
-    ends_with(&bridge(&host, NO_PROGRAM, DOWN), "stays, without what kboot made: kboot did not make it");
+    ends_with(&bridge(&host, NO_PROGRAM, DOWN), "stays, what kboot put there is gone: kboot did not make it");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::process::{Child, Stdio};
 
 use crate::support::docker::{self, Dockerd};
 use crate::support::host::Host;
-use crate::support::{Done, Process, Scratch, api, need, until};
+use crate::support::{Done, Process, Scratch, api, binary, need, until};
 
 fn check(host: &Host, more: &[&str]) -> Done {
     host.kboot(&[&["bridge", "--check"], more].concat())
@@ -130,14 +130,27 @@ fn a_node_with_another_pod_cidr() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_a_warning() {
+fn a_server_that_was_named_has_to_answer_and_another_need_not() {
     let Some(host) = crate::support::ruleset::host() else { return };
     let bridge = ["--subnet", "10.35.7.1/24", "--masquerade", "10.35.0.0/16", "--firewall", "nft"];
     assert_eq!(host.kboot(&[&["bridge"], &bridge[..]].concat()).code, 0);
     let started = std::time::Instant::now();
     let done = check(&host, &[&bridge[..], &["--server", "http://127.0.0.1:9", "--node", "n7"]].concat());
-    assert!(done.code == 0 && done.stderr.contains("warning: the Node is not compared: "), "{done:?}");
+    let last = done.stderr.lines().last().unwrap();
+    assert!(done.code == 75 && last.starts_with("kboot bridge: the Node cannot be compared: "), "{done:?}");
     assert!(started.elapsed() < std::time::Duration::from_secs(7));
+    let master = host
+        .command("env", &["KUBERNETES_MASTER=http://127.0.0.1:9"])
+        .arg(binary())
+        .arg("bridge")
+        .arg("--check")
+        .args(bridge)
+        .output();
+    let master = String::from_utf8(master.unwrap().stderr).unwrap();
+    assert!(
+        master.contains("warning: the Node is not compared: ") && master.contains("as wanted"),
+        "{master}"
+    );
     // Nobody named one: nothing is said of any.
     let done = check(&host, &bridge);
     assert!(done.code == 0 && !done.stderr.contains("API server"), "{done:?}");

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::goal::{self, Goal};
-use super::up::{RIVAL, whole};
+use super::up::whole;
 use super::{Run, look, neighbours, settings};
 use crate::applet::lease;
 use crate::error::{Error, Result};
@@ -36,9 +36,9 @@ pub fn check(run: &mut Run<'_>) -> Result<()> {
     let goal = goal::of(run, &lease)?;
     let whole = whole(run, &goal)?;
     plan.append(whole.plan);
-    plan.append(settings::reverse_path(run, &goal)?);
+    plan.append(settings::late(run, &goal)?);
     let mut found = differences(&plan);
-    let mut others: Vec<String> = whole.rivals.iter().map(|rule| format!("{RIVAL}: {rule}")).collect();
+    let mut others = [whole.obstacles, whole.rivals].concat();
     others.extend(neighbours::differences(run, &goal, &lease)?);
     found.extend(others.into_iter().map(|what| Difference { what, fix: None }));
     tell(run, &goal, &plan, &found)

@@ -5,11 +5,11 @@ use super::programs::Programs;
 use super::seen::Seen;
 use crate::client::docker::{self, DefaultNetwork};
 use crate::error::{Error, Result};
-use crate::plan::bridge::{Call, Change, Plan, Step};
+use crate::plan::bridge::{Call, Change, Step};
 use crate::plan::docker::is_dockerd;
 use crate::plan::docker0::{self, Facts, Link, NAME};
 use crate::plan::nat::choose::Variant;
-use crate::plan::nat::docker0::{Listed, TABLES, plan as plan_rules};
+use crate::plan::nat::docker0::{Delete, Listed, TABLES, plan as plan_rules};
 use crate::sys::process;
 use crate::types::{Cidr, IfName, Url};
 
@@ -52,25 +52,33 @@ fn name() -> Result<IfName> {
     NAME.parse().map_err(Error::failed)
 }
 
-/// Plans its removal; gives back the number of its link, if that is about to go. The link goes first:
-/// nothing that its rules closed is open after that.
-pub fn plan(run: &mut Run<'_>, plan: &mut Plan) -> Result<Option<u32>> {
-    if !run.args.replace_docker0 {
-        return Ok(None);
-    }
+/// docker0 as it is about to go.
+#[derive(Default)]
+pub struct Leaving {
+    /// The link, if it is there.
+    pub link: Option<Change>,
+    /// Its number.
+    pub index: Option<u32>,
+    /// docker's rules for it. By its text each is found wherever it stands by then.
+    pub rules: Vec<Change>,
+}
+
+/// Plans its removal. The link goes first: nothing that its rules closed is open after that. The rules
+/// go when all that is placed by a number stands in its place.
+pub fn plan(run: &mut Run<'_>, seen: &Seen) -> Result<Leaving> {
     may_go(run)?;
     let link = run.links.get(&name()?)?;
     let addrs = link.as_ref().map_or_else(|| Ok(Vec::new()), |l| run.links.addresses_of(l))?;
+    let mut leaving = Leaving { index: link.as_ref().map(|l| l.index), ..Leaving::default() };
     if link.is_some() {
-        plan.changes.push(Change::new(Step::DeleteLink(name()?), format!("{NAME}: is there")));
+        leaving.link = Some(Change::new(Step::DeleteLink(name()?), format!("{NAME}: is there")));
     }
-    let seen = Seen::look(run)?;
     for variant in [Variant::Legacy, Variant::Nft] {
         for ipv4 in [true, false] {
-            rules(run, &seen, (variant, ipv4), &addrs, plan)?;
+            leaving.rules.extend(rules(run, seen, (variant, ipv4), &addrs)?);
         }
     }
-    Ok(link.map(|l| l.index))
+    Ok(leaving)
 }
 
 fn rules(
@@ -78,17 +86,20 @@ fn rules(
     seen: &Seen,
     (variant, ipv4): (Variant, bool),
     addrs: &[Cidr],
-    plan: &mut Plan,
-) -> Result<()> {
+) -> Result<Vec<Change>> {
     let tables: Vec<&'static str> =
         TABLES.into_iter().filter(|t| seen.has_table_of_iptables(variant, ipv4, t)).collect();
     if tables.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let Some(programs) = Programs::of_variant(run, variant)? else {
+        if !seen.has_chain_of_iptables(variant, ipv4, "DOCKER") {
+            return Ok(Vec::new());
+        }
         let suffix = variant.suffix();
-        run.report.warn(format!("docker's rules of iptables-{suffix} stay: there is no such program"));
-        return Ok(());
+        return Err(Error::failed(format!(
+            "docker's rules for {NAME} are iptables-{suffix}'s, and there is no such program in PATH: install iptables"
+        )));
     };
     let program = programs.of(ipv4);
     let listed: Vec<Listed> =
@@ -98,9 +109,9 @@ fn rules(
     for rule in planned.stay {
         run.report.warn(format!("names {NAME} and is not docker's: stays: {program} {rule}"));
     }
-    plan.changes.extend(planned.deletes.into_iter().map(|delete| {
+    let change = |delete: Delete| {
         let why = format!("{program}: docker's rule for {NAME}: {delete}");
         Change::new(Step::Iptables(Call { program, table: delete.table, args: delete.args }), why)
-    }));
-    Ok(())
+    };
+    Ok(planned.deletes.into_iter().map(change).collect())
 }

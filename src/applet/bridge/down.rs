@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::record::{forget, forget_all, has_others, recorded, settings_before};
+use super::record::{forget, forget_all, others, recorded, settings_before};
 use super::up::{again, carry_out};
 use super::{Run, firewall, look};
 use crate::applet::lease;
@@ -15,10 +15,14 @@ use crate::types::Cidr;
 /// Takes it away: first what lets packets through, then the link, then what masquerades.
 pub fn down(run: &mut Run<'_>) -> Result<()> {
     let _lock = run.lock()?;
-    let restores = run.args.restore && !has_others(&run.name);
+    let mut is_needed = false;
+    for other in others(&run.name) {
+        is_needed |= run.links.get(&other)?.is_some();
+    }
+    let restores = run.args.restore && !is_needed;
     if run.args.restore && !restores {
         run.report.warn("--restore: the kernel's settings stay: another bridge of kboot's needs them");
-    } else if restores && settings_before().is_empty() {
+    } else if restores && settings_before().is_empty() && run.links.get(&run.name)?.is_some() {
         run.report.warn("--restore: nothing is known of how the kernel was before");
     }
     let mut stays = None;
@@ -33,7 +37,9 @@ pub fn down(run: &mut Run<'_>) -> Result<()> {
     }
     run.report.found("stays", json!(stays));
     match stays {
-        Some(why) => run.report.summary(format_args!("{} stays, without what kboot made: {why}", run.name)),
+        Some(why) => {
+            run.report.summary(format_args!("{} stays, what kboot put there is gone: {why}", run.name));
+        }
         None => run.report.summary(format_args!("{} is gone", run.name)),
     }
     Ok(())
@@ -43,11 +49,12 @@ pub fn down(run: &mut Run<'_>) -> Result<()> {
 fn once(run: &mut Run<'_>, restores: bool) -> Result<Option<String>> {
     let (closing, masquerading, engine) = firewall::none(run)?;
     let link = run.links.get(&run.name)?;
-    if let Some(link) = link.as_ref().filter(|l| l.kind != "bridge") {
-        return Ok(Some(format!("it is a {} device, not a bridge", link.kind)));
+    let other = link.as_ref().filter(|l| l.kind != "bridge").map(|l| l.kind.clone());
+    let facts = facts(run, link.filter(|_| other.is_none()))?;
+    let mut own = down::plan(&run.name, &facts, &cluster(run));
+    if let Some(kind) = other {
+        own.stays = Some(format!("it is a {kind} device, not a bridge"));
     }
-    let facts = facts(run, link)?;
-    let own = down::plan(&run.name, &facts, &cluster(run));
     let mut plan = closing;
     plan.changes.extend(own.changes);
     plan.changes.extend(masquerading);

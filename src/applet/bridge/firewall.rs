@@ -11,22 +11,25 @@ use crate::plan::nat::{self, forward, forward_by_iptables, iptables, nft};
 use crate::types::Cidr;
 use crate::types::nft::ChainId;
 
+/// What `Planned::rivals` do.
+const RIVAL: &str = "another's rule masquerades pods towards the cluster too";
+
 /// What is to be changed: the new first, what it replaces last.
 #[derive(Default)]
 pub struct Planned {
     pub new: Plan,
     pub old: Vec<Change>,
     pub engine: Option<Engine>,
+    /// What lets pods through, and takes away what let those of an earlier lease.
+    pub through: Plan,
+    /// Where pods cannot be let through.
+    pub obstacles: Vec<String>,
     /// Others' rules that masquerade pods towards the cluster.
     pub rivals: Vec<String>,
 }
 
 /// Plans both families.
-pub fn plan(run: &mut Run<'_>, goal: &Goal) -> Result<Planned> {
-    if run.args.firewall == Firewall::None {
-        return Ok(Planned::default());
-    }
-    let seen = Seen::look(run)?;
+pub fn plan(run: &mut Run<'_>, seen: Seen, goal: &Goal) -> Result<Planned> {
     let mut planned = Planned::default();
     let wanted = [(true, &goal.rules4), (false, &goal.rules6)];
     let masqueraded = wanted.iter().filter(|(_, rules)| matches!(rules, Rules::Masquerade(_)));
@@ -45,7 +48,8 @@ pub fn plan(run: &mut Run<'_>, goal: &Goal) -> Result<Planned> {
     let (old, new) = planned.new.changes.into_iter().partition(|c| c.step.is_last());
     planned.new.changes = new;
     planned.old.splice(0..0, old);
-    planned.new.append(let_through(run, &seen, &goal.subnets)?);
+    planned.obstacles = obstacles(run, &seen, &goal.subnets)?;
+    planned.through = let_through(run, &seen, &goal.subnets)?;
     planned.engine = seen.engine;
     Ok(planned)
 }
@@ -60,7 +64,7 @@ fn masquerade(
     let ipv4 = wanted.subnet.is_ipv4();
     for chain in nft::others(family(ipv4), &seen.chains) {
         let rules = seen.rules(chain)?;
-        planned.rivals.extend(nft::rivals(wanted, &rules).map(|rule| format!("{chain}: {rule}")));
+        planned.rivals.extend(nft::rivals(wanted, &rules).map(|rule| format!("{RIVAL}: {chain}: {rule}")));
     }
     match backend {
         Backend::Nft => {
@@ -102,7 +106,7 @@ fn by_program(
     planned.new.append(iptables::plan(program, &wanted, &listed));
     if programs.variant == Variant::Legacy {
         let rivals = iptables::rivals(&wanted, &listed).into_iter();
-        planned.rivals.extend(rivals.map(|rule| format!("{program} nat: {rule}")));
+        planned.rivals.extend(rivals.map(|rule| format!("{RIVAL}: {program} nat: {rule}")));
     }
     Ok(())
 }
@@ -142,13 +146,33 @@ fn legacy_program(run: &Run<'_>, ipv4: bool, does: &str) -> Result<&'static str>
     })
 }
 
+/// Tables that drop what is forwarded and that a running program keeps for itself, as firewalld does from
+/// 2.2 on (`NFT_TABLE_F_OWNER`, Linux 5.12).
+fn obstacles(run: &Run<'_>, seen: &Seen, subnets: &[Cidr]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for chain in forward::chains(&seen.chains) {
+        let own = std::slice::from_ref(chain);
+        let planned = forward::plan(&run.name, subnets, own, &seen.rules(&chain.id)?);
+        if !planned.changes.is_empty() && seen.is_owned(&chain.id)? {
+            found.push(format!(
+                "{}: drops what is forwarded, and its table is a running program's own: let the pods through with that program's means (firewalld: firewall-cmd --zone=trusted --add-interface={})",
+                chain.id, run.name
+            ));
+        }
+    }
+    Ok(found)
+}
+
 /// Lets pods through wherever forwarding is dropped; no subnets: takes away what let them.
 pub fn let_through(run: &mut Run<'_>, seen: &Seen, subnets: &[Cidr]) -> Result<Plan> {
-    let mut rules = Vec::new();
+    let mut plan = Plan::default();
     for chain in forward::chains(&seen.chains) {
-        rules.extend(seen.rules(&chain.id)?);
+        let own = std::slice::from_ref(chain);
+        let planned = forward::plan(&run.name, subnets, own, &seen.rules(&chain.id)?);
+        if planned.changes.is_empty() || !seen.is_owned(&chain.id)? {
+            plan.append(planned);
+        }
     }
-    let mut plan = forward::plan(&run.name, subnets, &seen.chains, &rules);
     for ipv4 in [true, false] {
         let filter = seen.legacy(ipv4).iter().find(|t| t.name == "filter");
         let Some(forward) = filter.and_then(|t| t.forward.as_ref()) else { continue };

@@ -6,7 +6,7 @@ use crate::plan::bridge::Wanted;
 use crate::plan::bridge::masquerade::{Masquerade, masquerade};
 use crate::plan::nat;
 use crate::plan::subnet_env::Lease;
-use crate::sys::{clock, log};
+use crate::sys::{log, modules};
 use crate::types::{Cidr, IfName};
 
 /// The rules that one address family is to have.
@@ -94,14 +94,24 @@ fn rules(run: &mut Run<'_>, decided: Masquerade, subnet: Option<Cidr>, ipv4: boo
     }
     let family = if ipv4 { "IPv4" } else { "IPv6" };
     match (decided, subnet) {
-        (Masquerade::Outside(cluster), Some(subnet)) => Rules::Masquerade(nat::Wanted {
-            bridge: run.name.clone(),
-            subnet: subnet.network(),
-            cluster,
-            out_interface: run.args.out_interface.clone(),
-            random_fully: true,
-            needs_prerouting: clock::kernel_version() < (4, 18, 0),
-        }),
+        (Masquerade::Outside(cluster), Some(subnet)) => {
+            if !cluster.iter().any(|c| c.contains(subnet.addr())) {
+                let list: Vec<String> = cluster.iter().map(ToString::to_string).collect();
+                run.report.warn(format!(
+                    "the pod subnet {} is not in the cluster's network {}: other nodes' pods will see this node's address",
+                    subnet.network(),
+                    list.join(",")
+                ));
+            }
+            Rules::Masquerade(nat::Wanted {
+                bridge: run.name.clone(),
+                subnet: subnet.network(),
+                cluster,
+                out_interface: run.args.out_interface.clone(),
+                random_fully: true,
+                needs_prerouting: modules::kernel_version() < (4, 18, 0),
+            })
+        }
         (_, None) => {
             if run.args.masquerade.iter().any(|c| c.is_ipv4() == ipv4) {
                 run.report.warn(format!("no masquerading of {family}: the lease has no {family} subnet"));
@@ -119,6 +129,7 @@ fn rules(run: &mut Run<'_>, decided: Masquerade, subnet: Option<Cidr>, ipv4: boo
 /// A link that is not there yet may come; a typing error would go unnoticed for ever.
 fn outward(run: &mut Run<'_>) -> Result<()> {
     if let Some(name) = &run.args.out_interface
+        && run.args.firewall != Firewall::None
         && run.links.get(name)?.is_none()
     {
         run.report.warn(format!(

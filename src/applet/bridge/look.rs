@@ -18,6 +18,9 @@ use crate::types::{Cidr, IfName};
 pub fn probe(run: &Run<'_>) -> Result<Option<Link>> {
     let name = &run.name;
     match run.links.get(name)? {
+        Some(link) if link.kind == "device" => {
+            Err(Error::conflict(format!("{name} is this host's own link, not a bridge: give another --name")))
+        }
         Some(link) if link.kind != "bridge" => {
             let kind = &link.kind;
             Err(Error::conflict(format!("{name} is a {kind} device, not a bridge: remove it or give --name")))
@@ -78,6 +81,7 @@ fn shown(link: &Link, addrs: &[Cidr]) -> Value {
 /// The link as the planner knows it.
 pub fn as_fact(link: &Link, addrs: Vec<Cidr>) -> bridge::Link {
     bridge::Link {
+        index: link.index,
         mtu: link.mtu,
         up: link.up,
         promiscuous: link.promiscuous,

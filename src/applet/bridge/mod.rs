@@ -76,7 +76,7 @@ applet_args! {
         /// the bridge (default: cbr0)
         #[argh(option, arg_name = "ifname")]
         name: Option<IfName>,
-        /// its MTU (default: the lease's)
+        /// its MTU (default: the lease's; with --subnet, as it is)
         #[argh(option, arg_name = "bytes", from_str_fn(parse_mtu))]
         mtu: Option<u32>,
         /// one more address for it, such as 169.254.20.10/32; repeatable
@@ -106,16 +106,18 @@ applet_args! {
         /// take docker0 away, with docker's rules for it
         #[argh(switch)]
         replace_docker0: bool,
-        /// though dockerd runs on docker0
+        /// with --replace-docker0: even though dockerd runs on it (but not with containers on it)
         #[argh(switch)]
         force: bool,
-        /// change nothing; print what differs, a line each, and exit with 3 if anything does
+        /// change nothing, wait for nothing (unless --timeout is given); print what differs from what these
+        /// options ask for, a line each, and exit with 3 if anything does
         #[argh(switch)]
         check: bool,
-        /// the Node whose podCIDR --check compares (default: as register names it)
+        /// with --check: the Node whose podCIDR is compared, where an API server is named (default: as
+        /// register names it)
         #[argh(option, arg_name = "name")]
         node: Option<NodeName>,
-        /// take away what kboot made: rules, addresses, and the bridge if nothing else is on it
+        /// take away what kboot made: rules, addresses, and its bridge if nothing else is on it
         #[argh(switch)]
         down: bool,
         /// with --down: set the kernel as it was before
@@ -163,7 +165,8 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
 fn is_usable(cidr: &Cidr) -> bool {
     let addr = cidr.addr();
     let is_network = cidr.host() != *cidr;
-    !is_network && !addr.is_multicast() && !addr.is_loopback() && !addr.is_unspecified()
+    let is_broadcast = cidr.is_ipv4() && cidr.prefix_len() < 31 && addr == cidr.broadcast();
+    !is_network && !is_broadcast && !addr.is_multicast() && !addr.is_loopback() && !addr.is_unspecified()
 }
 
 fn check_args(args: &Args) -> Result<()> {
@@ -174,10 +177,11 @@ fn check_args(args: &Args) -> Result<()> {
     if args.masquerade.iter().any(|c| c.prefix_len() == 0) {
         return wrong("--masquerade: /0 is everything: nothing would be left to masquerade");
     }
-    if args.name.is_some() && args.name == args.out_interface {
-        return wrong("--out-interface is the bridge itself: give the link that leads out");
+    let is_bridge = |link: &IfName| args.name.as_ref().map_or(link.as_str() == "cbr0", |name| name == link);
+    if args.out_interface.as_ref().is_some_and(|out| is_bridge(out) || args.attach.contains(out)) {
+        return wrong("--out-interface is the bridge or one of its ports: give the link that leads out");
     }
-    if args.attach.iter().any(|port| args.name.as_ref().map_or(port.as_str() == "cbr0", |n| n == port)) {
+    if args.attach.iter().any(is_bridge) {
         return wrong("--attach is the bridge itself: give the link that is to be its port");
     }
     if let Some(bad) = args.address.iter().find(|a| !is_usable(a)) {
@@ -188,6 +192,9 @@ fn check_args(args: &Args) -> Result<()> {
     }
     if args.restore && !args.down {
         return wrong("--restore goes with --down");
+    }
+    if args.node.is_some() && !args.check {
+        return wrong("--node goes with --check");
     }
     if args.force && !args.replace_docker0 {
         return wrong("--force goes with --replace-docker0");

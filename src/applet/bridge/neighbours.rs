@@ -8,7 +8,7 @@ use super::Run;
 use super::goal::Goal;
 use crate::applet::{node_name, server};
 use crate::client::kube::Kube;
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::plan::docker0::bridge_of;
 use crate::plan::node;
 use crate::plan::subnet_env::Lease;
@@ -62,9 +62,15 @@ fn of_docker(run: &mut Run<'_>, goal: &Goal) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Only where the words, the environment or a kubeconfig name a server.
+/// Only where the words, the environment or a kubeconfig name a server; one that the words name has to
+/// answer.
 fn of_node(run: &mut Run<'_>, goal: &Goal, lease: &Lease) -> Result<Vec<String>> {
-    let Some(server) = server::named(&run.args.server_options(run.words))? else { return Ok(Vec::new()) };
+    let is_asked = ["--node", "--server", "--kubeconfig"].iter().any(|o| run.words.has(o));
+    let options = run.args.server_options(run.words);
+    let Some(server) = (if is_asked { Some(server::resolve(&options)?) } else { server::named(&options)? })
+    else {
+        return Ok(Vec::new());
+    };
     let name = node_name::resolve(run.args.node.as_ref(), &server.tls, lease)?;
     let mut client = Client::new(&server.url, &server.tls)?;
     if let Some(header) = server.credentials.header() {
@@ -73,6 +79,7 @@ fn of_node(run: &mut Run<'_>, goal: &Goal, lease: &Lease) -> Result<Vec<String>>
     let deadline = Deadline::start(Timeout::After(run.deadline.attempt(LONGEST)));
     let node = match Kube::new(&client, &deadline).node(name.as_str()) {
         Ok(node) => node,
+        Err(error) if is_asked => return Err(error).context("the Node cannot be compared"),
         Err(error) => {
             run.report.warn(format!("the Node is not compared: {error}"));
             return Ok(Vec::new());

@@ -34,12 +34,20 @@ pub fn choose(run: &mut Run<'_>, seen: &Seen, families: &[bool]) -> Result<Backe
     let (backend, why) = match run.args.firewall {
         Firewall::Nft if has_nft => (Backend::Nft, "--firewall nft".to_owned()),
         Firewall::Nft => return Err(Error::failed(nft::MISSING)),
-        Firewall::Iptables => by_program(run, seen)?,
+        Firewall::Iptables if exec::find("iptables").is_err() => {
+            return Err(Error::failed("there is no iptables in PATH: install it, or give --firewall nft"));
+        }
+        Firewall::Iptables => {
+            by_program(run, seen).map(|(programs, why)| (Backend::Iptables(programs), why))?
+        }
         _ if seen.own_table(&run.name) => (Backend::Nft, "kboot's rules are there".to_owned()),
         _ => match working(run, seen, families) {
-            Ok(chosen) => chosen,
+            Ok((programs, why)) => (Backend::Iptables(programs), why),
             Err(error) if error.exit == Exit::Deadline => return Err(error),
-            Err(error) if has_nft => (Backend::Nft, error.to_string()),
+            Err(error) if has_nft => {
+                log::info!("firewall nft: {error}");
+                (Backend::Nft, error.to_string())
+            }
             Err(error) => {
                 return Err(Error::failed(format!("masquerading: {error}, and {}", nft::MISSING)));
             }
@@ -54,33 +62,31 @@ pub fn choose(run: &mut Run<'_>, seen: &Seen, families: &[bool]) -> Result<Backe
     Ok(backend)
 }
 
-fn working(run: &mut Run<'_>, seen: &Seen, families: &[bool]) -> Result<(Backend, String)> {
-    let (backend, why) = by_program(run, seen)?;
-    if let Backend::Iptables(programs) = &backend {
-        for ipv4 in families {
-            programs.list_nat(run, seen, *ipv4)?;
-        }
+fn working(run: &mut Run<'_>, seen: &Seen, families: &[bool]) -> Result<(Programs, String)> {
+    let (programs, why) = by_program(run, seen)?;
+    for ipv4 in families {
+        programs.list_nat(run, seen, *ipv4)?;
     }
-    Ok((backend, why))
+    Ok((programs, why))
 }
 
-fn by_program(run: &mut Run<'_>, seen: &Seen) -> Result<(Backend, String)> {
+fn by_program(run: &mut Run<'_>, seen: &Seen) -> Result<(Programs, String)> {
     let plain = Programs::plain(run)?.ok_or_else(|| Error::failed("there is no iptables program"))?;
     let (legacy, nft) = seen.engines()?;
     if let Some(text) = choose::mixed(&legacy, &nft) {
         run.report.warn(text);
     }
     let Some((variant, why)) = choose::variant(&legacy, &nft, &iptables::chain(&run.name)) else {
-        return Ok((Backend::Iptables(plain), "it is there".into()));
+        return Ok((plain, "it is there".into()));
     };
     if let Some(programs) = Programs::of_variant(run, variant)? {
-        return Ok((Backend::Iptables(programs), why));
+        return Ok((programs, why));
     }
     let suffix = variant.suffix();
     run.report.warn(format!(
         "the host's rules are iptables-{suffix}'s, and there is no such program: rules of both will be loaded"
     ));
-    Ok((Backend::Iptables(plain), "it is the only one".into()))
+    Ok((plain, "it is the only one".into()))
 }
 
 impl Programs {

@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::plan::bridge::{Facts, Plan, Record, Step, Wanted, link::is_own};
+use crate::plan::bridge::{
+    Facts, Plan, Record, Step, Wanted,
+    link::{is_made, is_own},
+};
 use crate::sys::{log, process, run_dir};
 use crate::types::{Cidr, IfName};
 
@@ -19,6 +22,7 @@ pub fn recorded(name: &IfName) -> Option<Record> {
     let ports = record["ports"].as_array().into_iter().flatten();
     Some(Record {
         made: record["made"] == true,
+        index: record["index"].as_u64().and_then(|i| u32::try_from(i).ok()),
         mac: record["mac"].as_str().and_then(|m| m.parse().ok()),
         addrs: addrs.filter_map(|a| a.as_str()?.parse().ok()).collect(),
         ports: ports.filter_map(|p| p.as_str()?.parse().ok()).collect(),
@@ -64,18 +68,23 @@ fn names() -> Vec<IfName> {
 }
 
 /// Notes what is kboot's own, before the first change (killed in between, a rerun still knows) and again
-/// when all is done: until then an address of an earlier lease, and whether the Ethernet address is pinned,
-/// are as before.
-pub fn remember(wanted: &Wanted, facts: &Facts, plan: &Plan, is_done: bool) {
+/// when all is done, with the bridge's number: until then the addresses of an earlier lease, and whether
+/// the Ethernet address is pinned, are as before.
+pub fn remember(wanted: &Wanted, facts: &Facts, plan: &Plan, done: Option<u32>) {
     let before = facts.record.clone().unwrap_or_default();
     let has = facts.link.as_ref().map(|l| l.addrs.as_slice()).unwrap_or_default();
+    let is_ours = |c: &Cidr| is_own(facts.record.as_ref(), &wanted.cluster, c);
     // What an administrator had put there is not kboot's for being wanted too.
-    let is_ours = |c: &&Cidr| !has.contains(c) || is_own(facts.record.as_ref(), &wanted.cluster, c);
-    let mut addrs: Vec<Cidr> = wanted.addrs.iter().filter(is_ours).copied().collect();
-    let mut ports = before.ports;
-    ports.extend(facts.attach.iter().filter(|c| !c.is_port).map(|c| c.name.clone()));
-    if !is_done {
-        addrs.extend(before.addrs.iter().filter(|c| !wanted.addrs.contains(c)));
+    let mut addrs: Vec<Cidr> =
+        wanted.addrs.iter().filter(|c| !has.contains(c) || is_ours(c)).copied().collect();
+    if done.is_none() {
+        addrs.extend(has.iter().filter(|c| !wanted.addrs.contains(c) && is_ours(c)));
+    }
+    let mut ports = before.ports.clone();
+    for port in facts.attach.iter().filter(|c| !c.is_port) {
+        if !ports.contains(&port.name) {
+            ports.push(port.name.clone());
+        }
     }
     let pinned = plan.changes.iter().find_map(|c| match c.step {
         Step::AddBridge(.., mac) | Step::SetMac(_, mac) => Some(mac),
@@ -83,12 +92,14 @@ pub fn remember(wanted: &Wanted, facts: &Facts, plan: &Plan, is_done: bool) {
     });
     let (made, mac) = match &facts.link {
         None => (true, pinned),
-        Some(link) if pinned.is_none() => (before.made && link.mac == before.mac, link.mac),
-        // Made anew by another's hand, or by kboot and not yet pinned.
-        Some(_) => (false, if is_done { pinned } else { before.mac }),
+        Some(link) => {
+            let mac = if pinned.is_none() { link.mac } else { before.mac };
+            (is_made(facts.record.as_ref(), link), if done.is_some() { pinned.or(mac) } else { mac })
+        }
     };
     let mut record = read(&wanted.name);
     record["made"] = json!(made);
+    record["index"] = json!(done.or(before.index.filter(|_| facts.link.is_some())));
     record["mac"] = json!(mac.map(|m| m.to_string()));
     record["addresses"] = addrs.iter().map(|c: &Cidr| json!(c.to_string())).collect();
     record["ports"] = ports.iter().map(|p: &IfName| json!(p.as_str())).collect();
@@ -114,7 +125,7 @@ fn remove(name: &IfName) {
     }
 }
 
-/// Whether kboot has made another bridge: it needs the kernel's settings too.
-pub fn has_others(name: &IfName) -> bool {
-    names().iter().any(|other| other != name && recorded(other).is_some())
+/// The other bridges that kboot has to do with: they need the kernel's settings too, if they are there.
+pub fn others(name: &IfName) -> Vec<IfName> {
+    names().into_iter().filter(|other| other != name && recorded(other).is_some()).collect()
 }

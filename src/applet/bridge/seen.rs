@@ -10,7 +10,7 @@ use crate::plan::nat::{iptables, nft};
 use crate::sys::nft::Nft;
 use crate::sys::xtables::{self, Table};
 use crate::types::IfName;
-use crate::types::nft::{Chain, ChainId, Command, Family, Rule};
+use crate::types::nft::{Chain, ChainId, Command, Family, OWN_TABLE, Rule};
 
 /// nf_tables, with what was last seen of it.
 pub struct Engine {
@@ -37,8 +37,9 @@ impl Engine {
         self.is_fresh.set(false);
     }
 
-    /// One transaction. Whatever another program changed since the last look refuses it; what kboot itself
-    /// changed since then does not.
+    /// One transaction. The first after a look is refused if anybody changed anything since then. Before a
+    /// later one the generation is asked for anew, and what others changed in between goes unnoticed: it
+    /// names what it changes by handles, which are never given twice.
     pub fn apply(&self, commands: &[Command]) -> Result<(), (usize, Error)> {
         let mut nft = self.nft.borrow_mut();
         if !self.is_fresh.replace(false) {
@@ -127,6 +128,14 @@ impl Seen {
         }
     }
 
+    /// Whether iptables of that kind has a chain of that name in any table.
+    pub fn has_chain_of_iptables(&self, variant: Variant, ipv4: bool, name: &str) -> bool {
+        match variant {
+            Variant::Legacy => self.legacy(ipv4).iter().any(|t| t.chains.iter().any(|c| c == name)),
+            Variant::Nft => self.chains.iter().any(|c| c.id.family == family(ipv4) && c.id.name == name),
+        }
+    }
+
     /// The lines of `PROGRAM -t nat -S`, asked for once.
     pub fn nat_by(&self, run: &Run<'_>, program: &'static str) -> Result<Vec<String>> {
         let mut listed = self.listed.borrow_mut();
@@ -140,11 +149,17 @@ impl Seen {
 
     /// Whether kboot's table of that family is there and switched off.
     pub fn is_dormant(&self, family: Family) -> Result<bool> {
-        let is_there = self.chains.iter().any(|c| c.id.family == family && c.id.table == nft::TABLE);
+        let is_there = self.chains.iter().any(|c| c.id.family == family && c.id.table == OWN_TABLE);
         match &self.engine {
-            Some(engine) if is_there => engine.nft.borrow().is_dormant(family, nft::TABLE),
+            Some(engine) if is_there => engine.nft.borrow().is_dormant(family, OWN_TABLE),
             _ => Ok(false),
         }
+    }
+
+    /// Whether a running program keeps the chain's table for itself.
+    pub fn is_owned(&self, chain: &ChainId) -> Result<bool> {
+        let owned = |e: &Engine| e.nft.borrow().is_owned(chain.family, &chain.table);
+        self.engine.as_ref().map_or(Ok(false), owned)
     }
 
     /// One chain's rules.

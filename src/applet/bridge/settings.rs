@@ -104,9 +104,21 @@ fn advertised(run: &Run<'_>) -> Result<Vec<Advertised>> {
 /// Kinds of links that lead to a network; behind the others are this host's own containers and tunnels.
 const OUTWARD: [&str; 6] = ["device", "bond", "team", "vlan", "macvlan", "ipvlan"];
 
+/// What can be seen only when all else is done: settings that came with a module, and the way back to
+/// pods.
+pub fn late(run: &mut Run<'_>, goal: &Goal) -> Result<Plan> {
+    let mut plan = reverse_path(run, goal)?;
+    if goal.has(false) && !run.is_look_only() {
+        let mut call = Plan::default();
+        want(run, CALL_IP6TABLES, &mut call)?;
+        plan.changes.extend(call.changes);
+    }
+    Ok(plan)
+}
+
 /// Once the bridge has its address: where the kernel answers pods by another link, strict reverse path
 /// filtering would drop what they send.
-pub fn reverse_path(run: &Run<'_>, goal: &Goal) -> Result<Plan> {
+fn reverse_path(run: &Run<'_>, goal: &Goal) -> Result<Plan> {
     let mut plan = Plan::default();
     let Some(link) = run.links.get(&run.name)? else { return Ok(plan) };
     let of = |link: &str, name: &str| sysctl::read(&format!("net/ipv4/conf/{link}/{name}"));

@@ -5,7 +5,6 @@ use super::seen::Engine;
 use crate::applet::{kernel_module, report};
 use crate::error::{Error, Result};
 use crate::plan::bridge::Step;
-use crate::plan::nat::nft::TABLE as OWN_TABLE;
 use crate::sys::iptables::Iptables;
 use crate::sys::link::Links;
 use crate::sys::{log, sysctl};
@@ -45,7 +44,15 @@ impl Hands<'_> {
                 let brought = kernel_module::bring(&["bridge"]);
                 if brought { links.add_bridge(name, *mtu, *mac) } else { Err(error) }
             }),
-            Step::SetMtu(name, mtu) => links.set_mtu(name, *mtu).map(|took| took || late(step)).map(drop),
+            Step::SetMtu(name, mtu) => {
+                if !links.set_mtu(name, *mtu)? {
+                    // Before 4.17 a bridge takes no MTU above its ports' (1500 without any).
+                    log::warning!(
+                        "the kernel does not take {step} yet: the bridge gets it from its first port"
+                    );
+                }
+                Ok(())
+            }
             Step::SetMac(name, mac) => links.set_mac(name, *mac),
             Step::StpOff(name) => links.stp_off(name),
             Step::NoForwardDelay(name) => links.no_forward_delay(name),
@@ -78,12 +85,6 @@ impl Hands<'_> {
     }
 }
 
-/// Before 4.17 a bridge takes no MTU above its ports' (1500 without any).
-fn late(step: &Step) -> bool {
-    log::warning!("the kernel does not take {step} yet: the bridge gets it from its first port");
-    true
-}
-
 impl report::Step for Step {
     fn kind(&self) -> &'static str {
         match self {
@@ -95,11 +96,10 @@ impl report::Step for Step {
         }
     }
 
-    /// Changes of kboot's own table are one transaction, those in others' tables another: what its owner
-    /// keeps for itself does not keep pods from being masqueraded.
+    /// Changes of tables of one name are one transaction (kboot's are of both families).
     fn joins(&self, next: &Self) -> bool {
         match (self, next) {
-            (Step::Nft(a), Step::Nft(b)) => a.is_in_table(OWN_TABLE) == b.is_in_table(OWN_TABLE),
+            (Step::Nft(a), Step::Nft(b)) => a.table() == b.table(),
             _ => false,
         }
     }

@@ -1,14 +1,15 @@
 //! The bridge as it is to be.
 
+use super::firewall::Planned;
 use super::goal::{self, Goal};
 use super::look::{look, probe};
 use super::record::remember;
-use super::seen::Engine;
-use super::{Run, docker0, firewall, settings, take};
+use super::seen::{Engine, Seen};
+use super::{Firewall, Run, docker0, firewall, settings, take};
 use crate::applet::lease;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::bridge::{Change, Facts, Plan, Step, link};
-use crate::sys::log;
+use crate::sys::{log, wait};
 
 /// How often to look again when others change the same things at the same time.
 const ROUNDS: u32 = 10;
@@ -35,8 +36,8 @@ pub fn up(run: &mut Run<'_>) -> Result<()> {
     let lease = lease::again(&options, lease);
     let goal = goal::of(run, &lease)?;
     again(run, |run| once(run, &goal, &mut is_settled))?;
-    let loose = settings::reverse_path(run, &goal)?;
-    carry_out(run, &loose, None)?;
+    let late = settings::late(run, &goal)?;
+    carry_out(run, &late, None)?;
     let addrs: Vec<String> = goal.link.addrs.iter().map(ToString::to_string).collect();
     run.report.summary(format_args!("{} {} up", run.name, addrs.join(" ")));
     Ok(())
@@ -44,22 +45,23 @@ pub fn up(run: &mut Run<'_>) -> Result<()> {
 
 /// Everything is looked at, and every conflict found, before anything is touched.
 fn once(run: &mut Run<'_>, goal: &Goal, kernel_is_settled: &mut bool) -> Result<()> {
-    let Whole { plan, facts, engine, rivals } = whole(run, goal)?;
+    let Whole { plan, facts, engine, obstacles, rivals } = whole(run, goal)?;
     if !std::mem::replace(kernel_is_settled, true) {
         settle_kernel(run, goal.has(true))?;
     }
     if !run.report.dry_run {
-        remember(&goal.link, &facts, &plan, false);
+        remember(&goal.link, &facts, &plan, None);
     }
     carry_out(run, &plan, engine.as_ref())?;
     for rule in rivals {
-        run.report.warn(format!("{RIVAL}: {rule}"));
+        run.report.warn(rule);
     }
     run.report.already(plan.already);
     if !run.report.dry_run {
-        remember(&goal.link, &facts, &plan, true);
+        remember(&goal.link, &facts, &plan, run.links.get(&run.name)?.map(|l| l.index));
     }
-    Ok(())
+    // Last, so that all else is done.
+    obstacles.into_iter().next().map_or(Ok(()), |text| Err(Error::failed(text)))
 }
 
 /// Looks and acts again while others change the same things at the same time.
@@ -72,6 +74,7 @@ pub fn again(run: &mut Run<'_>, mut act: impl FnMut(&mut Run<'_>) -> Result<()>)
                     && (run.deadline.is_once() || !run.deadline.passed()) =>
             {
                 log::info!("{error}: looking again");
+                wait::breathe(round);
             }
             done => return done,
         }
@@ -95,28 +98,39 @@ pub struct Whole {
     pub plan: Plan,
     facts: Facts,
     engine: Option<Engine>,
-    /// Others' rules that masquerade pods towards the cluster.
+    /// What stands in the way and is not kboot's to change.
+    pub obstacles: Vec<String>,
+    /// What is another's and does harm, a line each.
     pub rivals: Vec<String>,
 }
-
-/// What `Whole::rivals` does.
-pub const RIVAL: &str = "another's rule masquerades pods towards the cluster too";
 
 /// All that is to be changed once the lease is known. New rules come before old ones and addresses go,
 /// and what lets packets through after what they are to be masqueraded by.
 pub fn whole(run: &mut Run<'_>, goal: &Goal) -> Result<Whole> {
-    let mut plan = Plan::default();
-    let leaving = docker0::plan(run, &mut plan)?;
-    let facts = look(run, goal, leaving)?;
+    let mut seen = None;
+    if run.args.firewall != Firewall::None || run.args.replace_docker0 {
+        seen = Some(Seen::look(run)?);
+    }
+    let leaving = match &seen {
+        Some(seen) if run.args.replace_docker0 => docker0::plan(run, seen)?,
+        _ => docker0::Leaving::default(),
+    };
+    let facts = look(run, goal, leaving.index)?;
+    let mut plan = Plan { changes: leaving.link.into_iter().collect(), already: 0 };
     if goal.has(false) {
         plan.append(settings::ipv6(run)?);
     }
     plan.append(link::plan(&goal.link, &facts));
-    let rules = firewall::plan(run, goal)?;
+    let rules = match seen {
+        Some(seen) if run.args.firewall != Firewall::None => firewall::plan(run, seen, goal)?,
+        seen => Planned { engine: seen.and_then(|s| s.engine), ..Planned::default() },
+    };
     plan.append(rules.new);
+    plan.append(rules.through);
     plan.changes.extend(link::stale(&goal.link, &facts));
     plan.changes.extend(rules.old);
-    Ok(Whole { plan, facts, engine: rules.engine, rivals: rules.rivals })
+    plan.changes.extend(leaving.rules);
+    Ok(Whole { plan, facts, engine: rules.engine, obstacles: rules.obstacles, rivals: rules.rivals })
 }
 
 /// Takes the steps.

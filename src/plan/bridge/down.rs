@@ -1,6 +1,7 @@
 //! Taking the bridge away again: what kboot put there and nothing else.
 
-use super::{Change, Facts, Step, link::is_own};
+use super::link::{is_made, is_own};
+use super::{Change, Facts, Link, Step};
 use crate::types::{Cidr, IfName, Mac};
 
 /// The changes, and why the bridge stays if it does.
@@ -26,17 +27,9 @@ pub fn plan(name: &IfName, facts: &Facts, cluster: &[Cidr]) -> Down {
         let why = format!("{name}: {} is attached", port.name);
         down.changes.push(Change::new(Step::Detach(port.name.clone()), why));
     }
-    let is_made = record.is_some_and(|r| r.made) || link.mac.is_some_and(|m| m.is_own());
-    down.stays = if !others.is_empty() {
-        Some(listed(others.iter().map(|p| p.name.to_string()), "is on it", "are on it"))
-    } else if !foreign.is_empty() {
-        let hint = if record.is_none() { " (kboot's own? give --masquerade CLUSTER-CIDR)" } else { "" };
-        Some(listed(foreign.iter().map(ToString::to_string), "is on it", "are on it") + hint)
-    } else if !is_made {
-        Some("kboot did not make it".into())
-    } else {
-        None
-    };
+    let ports: Vec<String> = others.iter().map(|p| p.name.to_string()).collect();
+    let addrs: Vec<String> = foreign.iter().map(ToString::to_string).collect();
+    down.stays = stays(facts, link, &ports, &addrs);
     if down.stays.is_none() {
         down.changes.push(Change::new(Step::DeleteLink(name.clone()), format!("{name}: is there")));
         return down;
@@ -52,7 +45,14 @@ pub fn plan(name: &IfName, facts: &Facts, cluster: &[Cidr]) -> Down {
     down
 }
 
-fn listed(items: impl Iterator<Item = String>, one: &str, many: &str) -> String {
-    let items: Vec<String> = items.collect();
-    format!("{} {}", items.join(", "), if items.len() == 1 { one } else { many })
+fn stays(facts: &Facts, link: &Link, ports: &[String], addrs: &[String]) -> Option<String> {
+    let record = facts.record.as_ref();
+    let hint = if record.is_none() { " (kboot's own? give --masquerade CLUSTER-CIDR)" } else { "" };
+    match (ports, addrs) {
+        ([], []) => (!is_made(record, link)).then(|| "kboot did not make it".into()),
+        ([], [one]) => Some(format!("{one} is on it{hint}")),
+        ([], _) => Some(format!("{} are on it{hint}", addrs.join(", "))),
+        ([one], _) => Some(format!("{one} is on it")),
+        _ => Some(format!("{} are on it", ports.join(", "))),
+    }
 }

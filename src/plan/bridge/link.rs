@@ -24,6 +24,8 @@ pub struct Wanted {
 
 /// The link of that name, a bridge.
 pub struct Link {
+    /// Its number, which no other link gets.
+    pub index: u32,
     /// Its MTU in bytes.
     pub mtu: u32,
     /// Administratively up.
@@ -70,6 +72,8 @@ pub struct Candidate {
 pub struct Record {
     /// Whether kboot made it.
     pub made: bool,
+    /// Its number; none while it was being made.
+    pub index: Option<u32>,
     /// The Ethernet address that kboot pinned.
     pub mac: Option<Mac>,
     /// The addresses that kboot put on it.
@@ -119,6 +123,12 @@ pub fn plan(wanted: &Wanted, facts: &Facts) -> Plan {
     for port in &facts.attach {
         let step = Step::Attach(port.name.clone(), name.clone());
         plan.want(port.is_attached, step, format!("{name}: {} is not attached", port.name));
+    }
+    // An MTU that a bridge had already may yield to its new port's.
+    if let Some(mtu) = wanted.mtu.filter(|_| facts.link.is_some() && facts.attach.iter().any(|c| !c.is_port))
+    {
+        let why = format!("{name}: a new port may change the MTU");
+        plan.changes.push(Change::new(Step::SetMtu(name.clone(), mtu), why));
     }
     plan_mode(wanted, facts, &mut plan);
     let is_up = facts.link.as_ref().is_some_and(|l| l.up);
@@ -236,9 +246,20 @@ pub fn stale(wanted: &Wanted, facts: &Facts) -> Vec<Change> {
         changes.push(Change::new(step, format!("{name}: {first} would take its neighbours with it")));
     }
     changes.extend(stale.into_iter().map(|c| {
-        Change::new(Step::DeleteAddress(name.clone(), *c), format!("{name}: has {c} of an earlier lease"))
+        Change::new(
+            Step::DeleteAddress(name.clone(), *c),
+            format!("{name}: has {c}, which kboot put there and which is not wanted any more"),
+        )
     }));
     changes
+}
+
+/// Whether kboot made this very link, and not somebody one of the same name after it. Without a record
+/// its Ethernet address tells.
+pub fn is_made(record: Option<&Record>, link: &Link) -> bool {
+    let Some(record) = record else { return link.mac.is_some_and(|m| m.is_own()) };
+    let is_it = record.index.map_or(record.mac == link.mac, |index| index == link.index);
+    record.made && is_it
 }
 
 /// Whether kboot or flannel put the address there: one that kboot's record names or, without a record,

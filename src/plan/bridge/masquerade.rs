@@ -31,7 +31,7 @@ pub fn masquerade(
         (true, _, Some(true)) => Ok(Masquerade::No("no masquerading here: flanneld does it (FLANNEL_IPMASQ=true)")),
         (true, _, Some(false) | None) if !networks.is_empty() => outside(networks),
         (true, ..) => Ok(Masquerade::Unknown(
-            "no masquerading: the cluster's network is not known: pods reach nothing outside: give --masquerade CLUSTER-CIDR, or --no-masquerade",
+            "the cluster's network is not known: masquerading is left as it is, and without any pods reach nothing outside: give --masquerade CLUSTER-CIDR, or --no-masquerade",
         )),
     }
 }

@@ -26,6 +26,7 @@ fn wanted(addrs: &[&str]) -> Wanted {
 
 fn link(addrs: &[&str]) -> Link {
     Link {
+        index: 7,
         mtu: 1450,
         up: true,
         promiscuous: false,
@@ -41,7 +42,7 @@ fn facts(link: Link) -> Facts {
 }
 
 fn record(addrs: &[&str]) -> Record {
-    Record { addrs: addrs.iter().map(|a| cidr(a)).collect(), made: true, ..Record::default() }
+    Record { addrs: addrs.iter().map(|a| cidr(a)).collect(), made: true, index: Some(7), ..Record::default() }
 }
 
 fn texts(changes: &[Change]) -> Vec<String> {
@@ -124,6 +125,7 @@ fn modes_and_ports() {
         texts(&plan(&goal, &there).changes),
         [
             "ip link set veth9 up master br-pods",
+            "ip link set br-pods mtu 1450",
             "ip link set br-pods promisc on",
             "bridge link set dev veth1 hairpin off",
         ]

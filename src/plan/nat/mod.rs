@@ -35,7 +35,11 @@ impl Wanted {
         let multicast = if self.subnet.is_ipv4() { "224.0.0.0/4" } else { "ff00::/8" };
         let subnet = self.subnet.network();
         let mut kept: Vec<Cidr> = multicast.parse().into_iter().collect();
-        kept.extend(self.cluster.iter().map(Cidr::network));
+        for network in self.cluster.iter().map(Cidr::network) {
+            if !kept.contains(&network) {
+                kept.push(network);
+            }
+        }
         if !self.cluster.iter().any(|c| c.prefix_len() <= subnet.prefix_len() && c.contains(subnet.addr())) {
             kept.push(subnet);
         }

@@ -69,7 +69,13 @@ impl Links {
     /// `ip link set PORT up master BRIDGE`.
     pub fn attach(&self, port: &IfName, bridge: &IfName) -> Result<()> {
         let bridge = self.index(bridge)?;
-        self.set(self.by_name(port)?.up().controller(bridge).build())
+        let message = self.by_name(port)?.up().controller(bridge).build();
+        match self.runtime.block_on(self.handle.link().set(message).execute()) {
+            Err(e) if is(&e, nix::Error::EBUSY) => {
+                Err(Error::failed("it is in use by another (a macvlan, a team, Open vSwitch)"))
+            }
+            other => other.map_err(|e| words(&e)),
+        }
     }
 
     /// `ip link set PORT nomaster`.

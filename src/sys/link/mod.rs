@@ -117,6 +117,7 @@ impl Links {
 
     /// All links.
     pub fn all(&self) -> Result<Vec<Link>> {
+        self.known.borrow_mut().clear();
         let messages: Vec<_> = self
             .runtime
             .block_on(self.handle.link().get().execute().try_collect())

@@ -18,8 +18,9 @@ use self::socket::{Failure, Socket};
 use crate::error::{Context, Result};
 use crate::types::nft::{Chain, ChainId, Command, Family, Rule};
 
-/// `NFT_TABLE_F_DORMANT`.
+/// `NFT_TABLE_F_DORMANT`, `NFT_TABLE_F_OWNER`.
 const TABLE_DORMANT: u32 = 1;
+const TABLE_OWNER: u32 = 2;
 
 /// What to say where `Nft::open` finds nothing.
 pub const MISSING: &str = "this kernel has no nf_tables (CONFIG_NF_TABLES, module nf_tables)";
@@ -89,6 +90,15 @@ impl Nft {
 
     /// Whether a table is switched off, its chains with it.
     pub fn is_dormant(&self, family: Family, table: &str) -> Result<bool> {
+        Ok(self.flags(family, table)? & TABLE_DORMANT != 0)
+    }
+
+    /// Whether a running program keeps it for itself (firewalld from 2.2 on): others may not change it.
+    pub fn is_owned(&self, family: Family, table: &str) -> Result<bool> {
+        Ok(self.flags(family, table)? & TABLE_OWNER != 0)
+    }
+
+    fn flags(&self, family: Family, table: &str) -> Result<u32> {
         let number = self.socket.number(1);
         let mut flags = 0;
         let request = Messages::table(family, table, number);
@@ -98,7 +108,7 @@ impl Nft {
             }
         });
         match asked.map_err(|f| f.errno) {
-            Ok(()) | Err(Errno::ENOENT) => Ok(flags & TABLE_DORMANT != 0),
+            Ok(()) | Err(Errno::ENOENT) => Ok(flags),
             Err(errno) => Err(words(errno)).context(format!("nft list table {family} {table}")),
         }
     }

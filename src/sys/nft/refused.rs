@@ -31,10 +31,6 @@ impl Refused {
             None if errno == Errno::ERESTART => {
                 Error::failed("another program has changed the rules meanwhile")
             }
-            // firewalld from 2.2 on owns its table so (NFT_TABLE_F_OWNER).
-            None if errno == Errno::EPERM && command.is_some_and(is_in_foreign_table) => Error::failed(
-                "another program keeps this table for itself: let the pods through with its own means (firewall-cmd)",
-            ),
             None => words(errno),
         };
         Self {
@@ -44,15 +40,6 @@ impl Refused {
             lacks_module: LACKS.contains(&errno),
         }
     }
-}
-
-fn is_in_foreign_table(command: &Command) -> bool {
-    let chain = match command {
-        Command::AddRule(rule) | Command::InsertRule(rule, _) => &rule.chain,
-        Command::DeleteRule(chain, _) => chain,
-        _ => return false,
-    };
-    chain.table != "kboot" && nix::unistd::geteuid().is_root()
 }
 
 pub(super) fn words(errno: Errno) -> Error {

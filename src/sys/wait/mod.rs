@@ -75,6 +75,11 @@ impl<'a> Progress<'a> {
     }
 }
 
+/// Waits a moment before a look at what others are changing, a longer one each time.
+pub fn breathe(round: u32) {
+    pause(clock::jitter(Duration::from_millis(10) * round));
+}
+
 /// Sleeps, without a signal's waking it early being of any harm.
 fn pause(span: Duration) {
     let millis = u16::try_from(span.as_millis()).unwrap_or(u16::MAX);

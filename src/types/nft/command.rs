@@ -24,15 +24,14 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether it changes a table of that name.
-    pub fn is_in_table(&self, name: &str) -> bool {
-        let table = match self {
+    /// The table that it changes.
+    pub fn table(&self) -> &str {
+        match self {
             Command::AddTable(_, table) | Command::DeleteTable(_, table) => table,
             Command::AddChain(chain) => &chain.id.table,
             Command::FlushChain(id) | Command::DeleteChain(id) | Command::DeleteRule(id, _) => &id.table,
             Command::AddRule(rule) | Command::InsertRule(rule, _) => &rule.chain.table,
-        };
-        table == name
+        }
     }
 
     /// What `nft` reads, not quoted for a shell.

@@ -8,6 +8,9 @@ pub use command::Command;
 
 use crate::types::{Cidr, IfName};
 
+/// kboot's own table.
+pub const OWN_TABLE: &str = "kboot";
+
 /// A table's address family (`NFPROTO_*` of linux/netfilter.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {

@@ -6,11 +6,8 @@ mod tests;
 
 use super::{Wanted, comment};
 use crate::plan::bridge::{Change, Plan, Step};
-use crate::types::nft::{Base, Chain, ChainId, Command, Expr, Family, Policy, Rule};
+use crate::types::nft::{Base, Chain, ChainId, Command, Expr, Family, OWN_TABLE, Policy, Rule};
 use crate::types::{Cidr, IfName};
-
-/// kboot's own table.
-pub const TABLE: &str = "kboot";
 
 /// The chain without rules that old kernels need; all bridges share it.
 const PREROUTING: &str = "prerouting";
@@ -24,7 +21,7 @@ impl Plan {
 /// The bridge's chain: whose rules `plan` has to be given. At most 27 bytes: the kernel takes 31 before
 /// Linux 4.14.
 pub fn chain_id(bridge: &IfName, family: Family) -> ChainId {
-    ChainId { family, table: TABLE.to_owned(), name: format!("postrouting-{bridge}") }
+    ChainId { family, table: OWN_TABLE.to_owned(), name: format!("postrouting-{bridge}") }
 }
 
 /// Plans one family, `Ip` or `Ip6`, from all chains and the rules of the bridge's. Nothing wanted, or
@@ -41,7 +38,7 @@ pub fn plan(
     let id = chain_id(bridge, family);
     let found = chains.iter().find(|c| c.id == id);
     let in_table: Vec<&Chain> =
-        chains.iter().filter(|c| c.id.family == family && c.id.table == TABLE).collect();
+        chains.iter().filter(|c| c.id.family == family && c.id.table == OWN_TABLE).collect();
     let alone = !in_table.iter().any(|c| c.id != id && c.id.name != PREROUTING);
     let rules_wanted: Vec<Rule> = wanted.map(|w| rule(w, &id)).into_iter().collect();
     let mut plan = Plan::default();
@@ -49,8 +46,8 @@ pub fn plan(
         match found {
             Some(_) if alone => {
                 plan.command(
-                    Command::DeleteTable(family, TABLE.into()),
-                    format!("{family} {TABLE}: not wanted"),
+                    Command::DeleteTable(family, OWN_TABLE.into()),
+                    format!("{family} {OWN_TABLE}: not wanted"),
                 );
             }
             Some(_) => plan.command(Command::DeleteChain(id.clone()), format!("{id}: not wanted")),
@@ -60,10 +57,13 @@ pub fn plan(
     }
     if is_dormant {
         // Adding it, without that flag, wakes it up.
-        plan.command(Command::AddTable(family, TABLE.into()), format!("{family} {TABLE}: is dormant"));
+        plan.command(
+            Command::AddTable(family, OWN_TABLE.into()),
+            format!("{family} {OWN_TABLE}: is dormant"),
+        );
     }
     if in_table.is_empty() {
-        plan.command(Command::AddTable(family, TABLE.into()), format!("{family} {TABLE}: missing"));
+        plan.command(Command::AddTable(family, OWN_TABLE.into()), format!("{family} {OWN_TABLE}: missing"));
     }
     if wanted.is_some_and(|w| w.needs_prerouting) {
         let id = ChainId { name: PREROUTING.into(), ..id.clone() };
@@ -141,7 +141,7 @@ pub fn others(family: Family, chains: &[Chain]) -> impl Iterator<Item = &ChainId
     let translates = move |c: &&Chain| {
         c.base.as_ref().is_some_and(|b| b.kind == "nat" && b.hook == Base::POSTROUTING)
             && [family, Family::Inet].contains(&c.id.family)
-            && c.id.table != TABLE
+            && c.id.table != OWN_TABLE
     };
     chains.iter().filter(translates).map(|c| &c.id)
 }
