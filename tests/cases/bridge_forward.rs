@@ -1,12 +1,15 @@
 //! Forwarding through filters that drop: what lets pods through stands in the chain that drops, at its
 //! place, and goes when it is not needed any more.
 
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::support::host::Host;
 use crate::support::ruleset::{
     ALL, BACKENDS, Backend, NO_PROGRAM, bridge, host, link, nft_rules, others, prefix, saves, whole,
 };
+use crate::support::until;
 
 const WORDS: &str = "--name br-pods --subnet 10.7.3.1/24 --subnet fd00:7:3::1/64 --masquerade 10.7.0.0/16 --masquerade fd00:7::/32";
 
@@ -245,4 +248,30 @@ fn where_legacy_drops_and_no_program_is_there_nothing_is_touched() {
         let done = bridge(&host, NO_PROGRAM, "--name br-pods --subnet 10.7.3.1/24 --firewall none");
         assert_eq!(done.code, 0, "{done:?}");
     }
+}
+
+/// As firewalld keeps its table from 2.2 on: whoever made it has to let the pods through.
+#[test]
+fn a_table_that_a_running_program_keeps_is_named_and_all_else_is_done() {
+    let Some(host) = host() else { return };
+    host.sh("mkfifo /run/stay && iptables-nft -P FORWARD DROP");
+    let table = "add table inet fw { flags owner; }; add chain inet fw forward { type filter hook forward priority 0; policy drop; }";
+    let line = format!("{{ echo '{table}'; cat /run/stay; }} | nft -i");
+    let mut keeper =
+        host.command("sh", &["-c", &line]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("the table is kept", || host.sh("nft list ruleset").contains("chain forward"));
+    let run = bridge(&host, NO_PROGRAM, WORDS);
+    let last = run.stderr.lines().last().unwrap();
+    let text =
+        "kboot bridge: inet fw forward: drops what is forwarded, and its table is a running program's own: ";
+    assert!(run.code == 1 && last.starts_with(text), "{run:?}");
+    let [from, to] = accepts("10.7.3.0/24");
+    let passed = forward(&host, "nft ip");
+    assert!(passed.contains(&from) && passed.contains(&to), "{passed:?}");
+    assert!(host.sh("nft list table ip kboot").contains("masquerade"));
+    let check = bridge(&host, NO_PROGRAM, &format!("{WORDS} --check"));
+    assert!(check.code == 3 && check.stdout.starts_with("inet fw forward: drops"), "{check:?}");
+    host.sh("echo quit >/run/stay");
+    keeper.wait().unwrap();
+    assert_eq!(bridge(&host, NO_PROGRAM, WORDS).code, 0);
 }

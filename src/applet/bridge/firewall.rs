@@ -48,8 +48,7 @@ pub fn plan(run: &mut Run<'_>, seen: Seen, goal: &Goal) -> Result<Planned> {
     let (old, new) = planned.new.changes.into_iter().partition(|c| c.step.is_last());
     planned.new.changes = new;
     planned.old.splice(0..0, old);
-    planned.obstacles = obstacles(run, &seen, &goal.subnets)?;
-    planned.through = let_through(run, &seen, &goal.subnets)?;
+    (planned.through, planned.obstacles) = let_through(run, &seen, &goal.subnets)?;
     planned.engine = seen.engine;
     Ok(planned)
 }
@@ -146,33 +145,29 @@ fn legacy_program(run: &Run<'_>, ipv4: bool, does: &str) -> Result<&'static str>
     })
 }
 
-/// Tables that drop what is forwarded and that a running program keeps for itself, as firewalld does from
-/// 2.2 on (`NFT_TABLE_F_OWNER`, Linux 5.12).
-fn obstacles(run: &Run<'_>, seen: &Seen, subnets: &[Cidr]) -> Result<Vec<String>> {
-    let mut found = Vec::new();
+/// Lets pods through wherever forwarding is dropped; no subnets: takes away what let them. The texts are
+/// about tables that a running program keeps for itself, as firewalld does from 2.2 on
+/// (`NFT_TABLE_F_OWNER`, Linux 5.12).
+fn let_through(run: &mut Run<'_>, seen: &Seen, subnets: &[Cidr]) -> Result<(Plan, Vec<String>)> {
+    let (mut plan, mut obstacles) = (Plan::default(), Vec::new());
     for chain in forward::chains(&seen.chains) {
-        let own = std::slice::from_ref(chain);
-        let planned = forward::plan(&run.name, subnets, own, &seen.rules(&chain.id)?);
-        if !planned.changes.is_empty() && seen.is_owned(&chain.id)? {
-            found.push(format!(
-                "{}: drops what is forwarded, and its table is a running program's own: let the pods through with that program's means (firewalld: firewall-cmd --zone=trusted --add-interface={})",
-                chain.id, run.name
-            ));
-        }
-    }
-    Ok(found)
-}
-
-/// Lets pods through wherever forwarding is dropped; no subnets: takes away what let them.
-pub fn let_through(run: &mut Run<'_>, seen: &Seen, subnets: &[Cidr]) -> Result<Plan> {
-    let mut plan = Plan::default();
-    for chain in forward::chains(&seen.chains) {
-        let own = std::slice::from_ref(chain);
-        let planned = forward::plan(&run.name, subnets, own, &seen.rules(&chain.id)?);
+        let only = std::slice::from_ref(chain);
+        let planned = forward::plan(&run.name, subnets, only, &seen.rules(&chain.id)?);
         if planned.changes.is_empty() || !seen.is_owned(&chain.id)? {
             plan.append(planned);
+            continue;
         }
+        obstacles.push(format!(
+            "{}: drops what is forwarded, and its table is a running program's own: let the pods through with that program's means (firewalld: firewall-cmd --zone=trusted --add-interface={})",
+            chain.id, run.name
+        ));
     }
+    plan.append(let_through_legacy(run, seen, subnets)?);
+    Ok((plan, obstacles))
+}
+
+fn let_through_legacy(run: &mut Run<'_>, seen: &Seen, subnets: &[Cidr]) -> Result<Plan> {
+    let mut plan = Plan::default();
     for ipv4 in [true, false] {
         let filter = seen.legacy(ipv4).iter().find(|t| t.name == "filter");
         let Some(forward) = filter.and_then(|t| t.forward.as_ref()) else { continue };
@@ -202,7 +197,7 @@ pub fn none(run: &mut Run<'_>) -> Result<(Plan, Vec<Change>, Option<Engine>)> {
         return Ok((Plan::default(), Vec::new(), None));
     }
     let seen = Seen::look(run)?;
-    let closing = let_through(run, &seen, &[])?;
+    let (closing, _) = let_through(run, &seen, &[])?;
     let mut masquerading = Vec::new();
     for ipv4 in [true, false] {
         masquerading.extend(remove(run, &seen, ipv4, None)?);
