@@ -55,10 +55,7 @@ fn at_hand(options: &LeaseOptions) -> Result<Option<Lease>> {
     if options.env_file.is_some() {
         return Ok(None);
     }
-    let lease = subnet_env::from_variables(|name| std::env::var(name).ok()).map_err(Error::usage)?;
-    if lease.subnets().next().is_none() {
-        return Ok(None);
-    }
+    let Some(lease) = in_environment()? else { return Ok(None) };
     log::info!("lease {} from FLANNEL_SUBNET in the environment", shown(&lease));
     // A shell that once read an old lease would keep it for good.
     if let Ok(Seen::Ready(file)) = look(Path::new(SUBNET_ENV), true)
@@ -69,11 +66,14 @@ fn at_hand(options: &LeaseOptions) -> Result<Option<Lease>> {
     Ok(Some(lease))
 }
 
+fn in_environment() -> Result<Option<Lease>> {
+    let lease = subnet_env::from_variables(|name| std::env::var(name).ok()).map_err(Error::usage)?;
+    Ok(Some(lease).filter(|l| l.subnets().next().is_some()))
+}
+
 /// The lease as flanneld's file has it by now; the same where it did not come from there.
 pub fn again(options: &LeaseOptions, lease: Lease) -> Lease {
-    let is_in_environment = options.env_file.is_none()
-        && subnet_env::from_variables(|name| std::env::var(name).ok())
-            .is_ok_and(|l| l.subnets().next().is_some());
+    let is_in_environment = options.env_file.is_none() && matches!(in_environment(), Ok(Some(_)));
     if !options.subnet.is_empty() || is_in_environment {
         return lease;
     }

@@ -76,17 +76,10 @@ fn masquerade(
                 &rules,
                 seen.is_dormant(family(ipv4))?,
             ));
-            planned.old.extend(remove(run, seen, ipv4, Some(Place::Table))?);
         }
-        Backend::Iptables(programs) => {
-            by_program(run, seen, programs, wanted, planned)?;
-            let here = match programs.variant {
-                Variant::Legacy => Place::Legacy,
-                Variant::Nft => Place::IptablesNft,
-            };
-            planned.old.extend(remove(run, seen, ipv4, Some(here))?);
-        }
+        Backend::Iptables(programs) => by_program(run, seen, programs, wanted, planned)?,
     }
+    planned.old.extend(remove(run, seen, ipv4, Some(backend))?);
     Ok(())
 }
 
@@ -110,27 +103,20 @@ fn by_program(
     Ok(())
 }
 
-/// Where masquerading rules of kboot's may be.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Table,
-    IptablesNft,
-    Legacy,
-}
-
-/// Takes the bridge's masquerading away wherever it is, but for one place.
-fn remove(run: &Run<'_>, seen: &Seen, ipv4: bool, but: Option<Place>) -> Result<Vec<Change>> {
+/// Takes the bridge's masquerading away wherever it is, but for one backend's.
+fn remove(run: &Run<'_>, seen: &Seen, ipv4: bool, but: Option<&Backend>) -> Result<Vec<Change>> {
+    let is = |variant| matches!(but, Some(Backend::Iptables(programs)) if programs.variant == variant);
     let bridge = &run.name;
     let mut changes = Vec::new();
-    if but != Some(Place::Table) {
+    if !matches!(but, Some(Backend::Nft)) {
         changes.extend(nft::plan(bridge, family(ipv4), None, &seen.chains, &[], false).changes);
     }
     let chain = chain_of_iptables(bridge, ipv4);
-    if but != Some(Place::IptablesNft) && seen.has_chain(&chain) {
+    if !is(Variant::Nft) && seen.has_chain(&chain) {
         let jumps = seen.rules(&ChainId { name: "POSTROUTING".into(), ..chain.clone() })?;
         changes.extend(nft::plan_none_of_iptables(&chain, &jumps));
     }
-    if but != Some(Place::Legacy) && seen.own_legacy(bridge, ipv4) {
+    if !is(Variant::Legacy) && seen.own_legacy(bridge, ipv4) {
         let program = legacy_program(run, ipv4, "masquerades for this bridge")?;
         changes.extend(iptables::plan_none(program, bridge, &run.iptables.list(program, "nat")?));
     }
@@ -151,8 +137,7 @@ fn legacy_program(run: &Run<'_>, ipv4: bool, does: &str) -> Result<&'static str>
 fn let_through(run: &mut Run<'_>, seen: &Seen, subnets: &[Cidr]) -> Result<(Plan, Vec<String>)> {
     let (mut plan, mut obstacles) = (Plan::default(), Vec::new());
     for chain in forward::chains(&seen.chains) {
-        let only = std::slice::from_ref(chain);
-        let planned = forward::plan(&run.name, subnets, only, &seen.rules(&chain.id)?);
+        let planned = forward::plan(&run.name, subnets, chain, &seen.rules(&chain.id)?);
         if planned.changes.is_empty() || !seen.is_owned(&chain.id)? {
             plan.append(planned);
             continue;

@@ -6,12 +6,11 @@
 //! kboot's rules: that is its maker's will, and nothing is done about it.
 
 use super::comment;
-use super::nft::of;
 use crate::plan::bridge::Plan;
 use crate::types::nft::{Base, Chain, Command, Expr, Family, Policy, Rule};
 use crate::types::{Cidr, IfName};
 
-/// The base chains that forwarded IP packets pass: `plan` has to be given their rules.
+/// The base chains that forwarded IP packets pass.
 pub fn chains(all: &[Chain]) -> impl Iterator<Item = &Chain> {
     all.iter().filter(|c| {
         matches!(c.id.family, Family::Ip | Family::Ip6 | Family::Inet)
@@ -19,20 +18,11 @@ pub fn chains(all: &[Chain]) -> impl Iterator<Item = &Chain> {
     })
 }
 
-/// Plans all of them. In each that drops, two rules for each subnet; in others, and without subnets,
-/// what an earlier run left goes. A rule is the bridge's by its comment, whether nft or iptables wrote
-/// it.
-pub fn plan(bridge: &IfName, subnets: &[Cidr], all: &[Chain], rules: &[Rule]) -> Plan {
+/// Plans one of them. If it drops, two rules for each subnet; if not, and without subnets, what an earlier
+/// run left goes. A rule is the bridge's by its comment, whether nft or iptables wrote it.
+pub fn plan(bridge: &IfName, subnets: &[Cidr], chain: &Chain, has: &[Rule]) -> Plan {
     let mut plan = Plan::default();
-    for chain in chains(all) {
-        let has: Vec<&Rule> = rules.iter().filter(|r| r.chain == chain.id).collect();
-        plan_chain(&mut plan, bridge, subnets, chain, &has);
-    }
-    plan
-}
-
-fn plan_chain(plan: &mut Plan, bridge: &IfName, subnets: &[Cidr], chain: &Chain, has: &[&Rule]) {
-    let mut ours: Vec<(usize, &Rule)> = has.iter().copied().enumerate().collect();
+    let mut ours: Vec<(usize, &Rule)> = has.iter().enumerate().collect();
     ours.retain(|(_, r)| r.comment.as_deref() == Some(&comment(bridge)));
     for family in
         [Family::Ip, Family::Ip6].into_iter().filter(|f| [*f, Family::Inet].contains(&chain.id.family))
@@ -58,11 +48,23 @@ fn plan_chain(plan: &mut Plan, bridge: &IfName, subnets: &[Cidr], chain: &Chain,
         let why = format!("{}: a rule that is not wanted there: {rule}", chain.id);
         plan.command(Command::DeleteRule(chain.id.clone(), rule.handle), why);
     }
+    plan
+}
+
+/// The networks of that family, each once.
+fn of(family: Family, list: &[Cidr]) -> Vec<Cidr> {
+    let mut networks: Vec<Cidr> = Vec::new();
+    for network in list.iter().map(Cidr::network) {
+        if network.is_ipv4() == (family == Family::Ip) && !networks.contains(&network) {
+            networks.push(network);
+        }
+    }
+    networks
 }
 
 /// How far packets of a family get in the chain that no rule knows: to the rule of that number or, if
 /// there is none, behind the last; and whether they are dropped there.
-fn end(family: Family, chain: &Chain, rules: &[&Rule]) -> (usize, bool) {
+fn end(family: Family, chain: &Chain, rules: &[Rule]) -> (usize, bool) {
     let policy = chain.base.as_ref().is_some_and(|b| b.policy == Policy::Drop);
     for (at, rule) in rules.iter().enumerate() {
         let Some((last, before)) = rule.exprs.split_last() else { continue };
@@ -121,7 +123,7 @@ mod tests {
 
     fn planned(chain: &Chain, subnets: &[&str], rules: &[Rule]) -> (Vec<String>, usize) {
         let subnets: Vec<Cidr> = subnets.iter().map(|s| s.parse().unwrap()).collect();
-        let plan = plan(&"cbr0".parse().unwrap(), &subnets, std::slice::from_ref(chain), rules);
+        let plan = plan(&"cbr0".parse().unwrap(), &subnets, chain, rules);
         (plan.changes.iter().map(|c| c.step.to_string()).collect(), plan.already)
     }
 

@@ -87,63 +87,66 @@ fn what_flanneld_would_refuse_is_refused_with_its_field() {
     }
 }
 
+/// A version, a config, and what is odd about it.
+const ODD: [((u16, u16, u16), &str, &str); 13] = [
+    (
+        NEWEST,
+        r#"{"Network":"10.3.0.0/16","SubnetLength":24}"#,
+        "SubnetLength: flannel knows no such field: did you mean SubnetLen?",
+    ),
+    (NEWEST, r#"{"Network":"10.3.0.0/16","Note":1}"#, "Note: flannel knows no such field"),
+    (NEWEST, r#"{"Network":"10.3.0.0/16","Port":7890}"#, "Port: belongs inside of Backend"),
+    (NEWEST, r#"{"Network":"10.3.0.0/16","Type":"vxlan"}"#, "Type: belongs inside of Backend"),
+    (
+        NEWEST,
+        r#"{"Network":"10.3.0.0/16","IPv6Network":"fd00::/48"}"#,
+        "IPv6Network: flannel passes over it without \"EnableIPv6\": true",
+    ),
+    (
+        NEWEST,
+        r#"{"Network":"10.3.0.0/16","Backend":{"Type":"vxlan","SubnetLen":24}}"#,
+        "Backend.SubnetLen: belongs outside of Backend",
+    ),
+    (
+        NEWEST,
+        r#"{"Network":"10.3.0.0/16","Backend":{"Type":"udp","VNI":7}}"#,
+        "Backend.VNI: udp has no such field: vxlan has",
+    ),
+    (
+        NEWEST,
+        r#"{"Network":"10.3.0.0/16","Backend":{"Type":"vxlan","DirectRoute":true}}"#,
+        "Backend.DirectRoute: vxlan has no such field: did you mean DirectRouting?",
+    ),
+    (
+        NEWEST,
+        r#"{"Network":"10.3.0.0/16","Backend":{"Type":"vxland"}}"#,
+        "Backend.Type: flannel has no backend \"vxland\": did you mean vxlan?",
+    ),
+    (
+        NEWEST,
+        r#"{"Network":"10.3.0.0/16","Backend":{"Type":"gce"}}"#,
+        "Backend.Type: flannel 0.28.9 has no gce: 0.19.2 was the last",
+    ),
+    (
+        OLD,
+        r#"{"Network":"10.3.0.0/16","EnableIPv6":true}"#,
+        "EnableIPv6: flannel 0.9.1 passes over it: it came with 0.15.0",
+    ),
+    (
+        OLD,
+        r#"{"Network":"10.3.0.0/16","Backend":{"Type":"wireguard"}}"#,
+        "Backend.Type: flannel 0.9.1 has no wireguard: it came with 0.16.0",
+    ),
+    (
+        (0, 8, 0),
+        r#"{"Network":"10.3.0.0/16","Backend":{"Type":"vxlan","DirectRouting":true}}"#,
+        "Backend.DirectRouting: flannel 0.8.0 passes over it: it came with 0.9.0",
+    ),
+];
+
 #[test]
 fn what_flanneld_passes_over_is_odd() {
-    for (version, text, odd) in [
-        (
-            NEWEST,
-            r#"{"Network":"10.3.0.0/16","SubnetLength":24}"#,
-            "SubnetLength: flannel knows no such field: did you mean SubnetLen?",
-        ),
-        (NEWEST, r#"{"Network":"10.3.0.0/16","Note":1}"#, "Note: flannel knows no such field"),
-        (NEWEST, r#"{"Network":"10.3.0.0/16","Port":7890}"#, "Port: belongs inside of Backend"),
-        (NEWEST, r#"{"Network":"10.3.0.0/16","Type":"vxlan"}"#, "Type: belongs inside of Backend"),
-        (
-            NEWEST,
-            r#"{"Network":"10.3.0.0/16","IPv6Network":"fd00::/48"}"#,
-            "IPv6Network: flannel passes over it without \"EnableIPv6\": true",
-        ),
-        (
-            NEWEST,
-            r#"{"Network":"10.3.0.0/16","Backend":{"Type":"vxlan","SubnetLen":24}}"#,
-            "Backend.SubnetLen: belongs outside of Backend",
-        ),
-        (
-            NEWEST,
-            r#"{"Network":"10.3.0.0/16","Backend":{"Type":"udp","VNI":7}}"#,
-            "Backend.VNI: udp has no such field: vxlan has",
-        ),
-        (
-            NEWEST,
-            r#"{"Network":"10.3.0.0/16","Backend":{"Type":"vxlan","DirectRoute":true}}"#,
-            "Backend.DirectRoute: vxlan has no such field: did you mean DirectRouting?",
-        ),
-        (
-            NEWEST,
-            r#"{"Network":"10.3.0.0/16","Backend":{"Type":"vxland"}}"#,
-            "Backend.Type: flannel has no backend \"vxland\": did you mean vxlan?",
-        ),
-        (
-            NEWEST,
-            r#"{"Network":"10.3.0.0/16","Backend":{"Type":"gce"}}"#,
-            "Backend.Type: flannel 0.28.9 has no gce: 0.19.2 was the last",
-        ),
-        (
-            OLD,
-            r#"{"Network":"10.3.0.0/16","EnableIPv6":true}"#,
-            "EnableIPv6: flannel 0.9.1 passes over it: it came with 0.15.0",
-        ),
-        (
-            OLD,
-            r#"{"Network":"10.3.0.0/16","Backend":{"Type":"wireguard"}}"#,
-            "Backend.Type: flannel 0.9.1 has no wireguard: it came with 0.16.0",
-        ),
-        (
-            (0, 8, 0),
-            r#"{"Network":"10.3.0.0/16","Backend":{"Type":"vxlan","DirectRouting":true}}"#,
-            "Backend.DirectRouting: flannel 0.8.0 passes over it: it came with 0.9.0",
-        ),
-    ] {
+    for (version, text, odd) in ODD {
         assert_eq!(parse(text, version).unwrap().odd, [odd], "{text}");
     }
     assert!(

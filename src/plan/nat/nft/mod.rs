@@ -6,8 +6,8 @@ mod tests;
 
 use super::{Wanted, comment};
 use crate::plan::bridge::{Change, Plan, Step};
+use crate::types::IfName;
 use crate::types::nft::{Base, Chain, ChainId, Command, Expr, Family, OWN_TABLE, Policy, Rule};
-use crate::types::{Cidr, IfName};
 
 /// The chain without rules that old kernels need; all bridges share it.
 const PREROUTING: &str = "prerouting";
@@ -160,15 +160,4 @@ pub fn rivals<'r>(wanted: &Wanted, rules: &'r [Rule]) -> impl Iterator<Item = &'
             && r.exprs.iter().any(masks)
             && !r.exprs.iter().any(|e| matches!(e, Expr::Address { dest: true, .. }))
     })
-}
-
-/// The networks of that family, each once.
-pub(super) fn of(family: Family, list: &[Cidr]) -> Vec<Cidr> {
-    let mut networks: Vec<Cidr> = Vec::new();
-    for network in list.iter().map(Cidr::network) {
-        if network.is_ipv4() == (family == Family::Ip) && !networks.contains(&network) {
-            networks.push(network);
-        }
-    }
-    networks
 }
