@@ -1,59 +1,10 @@
 //! The kubelet's command line, for the version that is there: an unknown flag ends the kubelet.
 
-use std::str::FromStr;
+mod version;
+
+pub use version::{NEWEST_KNOWN, Runtime, Version};
 
 use crate::types::{NodeName, Scheme, Url};
-
-/// A kubelet's version, as far as flags depend on it: 1.MINOR.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
-    /// The second number.
-    pub minor: u32,
-}
-
-/// The newest whose flags were looked at.
-pub const NEWEST_KNOWN: Version = Version { minor: 38 };
-
-impl FromStr for Version {
-    type Err = String;
-
-    /// `Kubernetes v1.20.2`, `v1.34.1+k3s1`, `1.1`: what follows the second number has no say.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || "is no Kubernetes version such as v1.20.2".to_owned();
-        let text = text.trim();
-        let text = text.strip_prefix("Kubernetes ").unwrap_or(text);
-        let text = text.strip_prefix('v').unwrap_or(text);
-        let (major, rest) = text.split_once('.').ok_or_else(bad)?;
-        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        let minor = rest[..end].parse().map_err(|_| bad())?;
-        match major {
-            "1" => Ok(Self { minor }),
-            _ => Err(format!("is Kubernetes {major}.{minor}: kboot knows 1.x")),
-        }
-    }
-}
-
-/// Which runtime the kubelet speaks to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Runtime {
-    /// docker, by the kubelet's own client (up to 1.23).
-    Docker,
-    /// A CRI socket, `unix:///run/containerd/containerd.sock`.
-    Endpoint(String),
-}
-
-impl FromStr for Runtime {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "docker" => Ok(Runtime::Docker),
-            path if path.starts_with('/') => Ok(Runtime::Endpoint(format!("unix://{path}"))),
-            url if url.starts_with("unix:///") => Ok(Runtime::Endpoint(url.to_owned())),
-            _ => Err("is neither docker nor a socket such as unix:///run/containerd/containerd.sock".into()),
-        }
-    }
-}
 
 /// What the kubelet is to do, whatever its version.
 pub struct Wanted {
@@ -250,22 +201,6 @@ mod tests {
                 let (_, first, last) = lives.iter().find(|(n, ..)| *n == name).unwrap();
                 assert!((*first..=*last).contains(&minor), "1.{minor}: {flag}");
             }
-        }
-    }
-
-    #[test]
-    fn versions_as_kubelets_print_them() {
-        for (text, minor) in [
-            ("Kubernetes v1.20.2", 20),
-            ("Kubernetes v1.34.1+k3s1\n", 34),
-            ("v1.1.8", 1),
-            ("1.0", 0),
-            ("v1.9.0-eks-ba74326", 9),
-        ] {
-            assert_eq!(text.parse(), Ok(Version { minor }), "{text}");
-        }
-        for text in ["", "Kubernetes", "v1", "v2.3.4", "Kubernetes v0.0.0-master+faecb196815e2", "1.x"] {
-            assert!(text.parse::<Version>().is_err(), "{text}");
         }
     }
 
