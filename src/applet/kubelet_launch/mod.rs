@@ -12,7 +12,7 @@ use super::report::{Report, Step};
 use super::server::Server;
 use super::{Applet, info_of, lease, node_name, server};
 use crate::error::{Error, Result};
-use crate::plan::kubelet::{self, Runtime, Version, Wanted};
+use crate::plan::kubelet::{self, Api, Runtime, Version, Wanted};
 use crate::plan::shell;
 use crate::sys::wait::Deadline;
 use crate::sys::{exec, log, run_dir};
@@ -74,6 +74,8 @@ applet_args! {
 const VERSION_WITHIN: Duration = Duration::from_secs(30);
 /// Where the kubeconfig stands that names the server and nothing else.
 const BARE_KUBECONFIG: &str = "kubelet.kubeconfig";
+/// The kubelet's settings, from 1.10 on.
+const CONFIG: &str = "/run/kboot/kubelet.yaml";
 
 fn run(words: &Words, report: &mut Report) -> Result<()> {
     let args: Args = words.parse()?;
@@ -95,9 +97,9 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
         Some(name) => name,
         None => node_name::resolve(None, &server.tls, &lease::resolve(&args.lease_options(), &deadline)?)?,
     };
-    let mut flags = kubelet::compose(&wanted(&args, &server, name, manifests, bare.as_ref()), version)
-        .map_err(Error::usage)?;
-    flags.extend(words.rest.iter().flatten().cloned());
+    let extra: Vec<String> = words.rest.iter().flatten().cloned().collect();
+    let wanted = wanted(&args, &server, name, manifests, bare.as_ref());
+    let flags = kubelet::compose(&wanted, version, &extra, CONFIG).map_err(Error::usage)?.flags;
     let missing = bare.filter(|b| run_dir::read(BARE_KUBECONFIG).as_deref() != Some(&b.text));
     report.carry_out(missing.as_slice(), |step| run_dir::write(BARE_KUBECONFIG, &step.text))?;
     let step = Launch { program, flags };
@@ -118,10 +120,18 @@ fn wanted(args: &Args, server: &Server, name: NodeName, manifests: String, bare:
         manifests,
         address: args.address.unwrap_or(IpAddr::from([0, 0, 0, 0])),
         register_node: args.register_node,
-        cluster_dns: args.cluster_dns,
+        cluster_dns: args.cluster_dns.into_iter().collect(),
         cluster_domain: args.cluster_domain.clone(),
         pause_image: args.pause_image.clone(),
         runtime: args.runtime.clone(),
+        cgroup_driver: None,
+        resolv_conf: None,
+        node_ip: Vec::new(),
+        allow_swap: false,
+        allow_cgroup_v1: false,
+        read_only_port: 0,
+        healthz_port: None,
+        api: Api::Open,
     }
 }
 

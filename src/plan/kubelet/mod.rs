@@ -2,7 +2,11 @@
 
 mod version;
 
-pub use version::{NEWEST_KNOWN, Runtime, Version};
+pub use version::{CgroupDriver, NEWEST_KNOWN, Runtime, Version};
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
 
 use crate::types::{NodeName, Scheme, Url};
 
@@ -17,51 +21,101 @@ pub struct Wanted {
     /// The directory of static pods.
     pub manifests: String,
     /// Where its API listens.
-    pub address: std::net::IpAddr,
+    pub address: IpAddr,
     /// Whether it makes its own Node.
     pub register_node: bool,
-    /// The cluster's DNS server.
-    pub cluster_dns: Option<std::net::IpAddr>,
+    /// The cluster's DNS servers, in order.
+    pub cluster_dns: Vec<IpAddr>,
     /// The cluster's domain.
     pub cluster_domain: Option<String>,
     /// The image that holds a pod's namespaces.
     pub pause_image: Option<String>,
     /// docker or a CRI socket; `None`: what that version's users have.
     pub runtime: Option<Runtime>,
+    /// Who makes the pods' cgroups; `None`: the kubelet's default, or what its runtime says.
+    pub cgroup_driver: Option<CgroupDriver>,
+    /// The resolv.conf that pods get.
+    pub resolv_conf: Option<String>,
+    /// The Node's addresses: one, or one of each family.
+    pub node_ip: Vec<IpAddr>,
+    /// Start although the host swaps (refused by default since 1.8).
+    pub allow_swap: bool,
+    /// Start on a host with cgroup v1 (refused by default since 1.35).
+    pub allow_cgroup_v1: bool,
+    /// The port of the API that asks for no credentials; 0 is none. 1.0 opened 10255 by default.
+    pub read_only_port: u16,
+    /// The port of /healthz on the loopback; `None`: the default, 10248.
+    pub healthz_port: Option<u16>,
+    /// Who may use its API on port 10250.
+    pub api: Api,
+}
+
+/// Who may use the kubelet's API: it runs commands in any container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// Whom the API server knows (TokenReview, SubjectAccessReview), and clients with a certificate
+    /// of that CA.
+    Authenticated {
+        /// A PEM file.
+        client_ca: Option<String>,
+    },
+    /// Anybody who reaches its port.
+    Open,
+}
+
+/// How that version is told what is wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Composed {
+    /// What follows the program's name, the user's own flags at the end.
+    pub flags: Vec<String>,
+    /// The KubeletConfiguration (v1beta1) that belongs into the file of `--config`; from 1.10 on.
+    pub config: Option<Value>,
+    /// One line each: what that version cannot do, and what was left out.
+    pub notes: Vec<String>,
+}
+
+/// The range of minor versions whose flags agree best with a `kubelet --help`.
+pub fn versions_by_help(_help: &str) -> Option<(Version, Version)> {
+    None
 }
 
 /// containerd's socket: what a kubelet without docker is most often run with.
 const CONTAINERD: &str = "unix:///run/containerd/containerd.sock";
 
-/// The arguments behind the program's name. Sources of the versions: kubelet's options at the tags
-/// v1.0.0 to v1.10.4 and v1.20.2, release notes of 1.24, 1.27 and 1.35.
-pub fn compose(wanted: &Wanted, version: Version) -> Result<Vec<String>, String> {
+/// The flags behind the program's name and the file for `config_path`, of what that version knows.
+/// `extra` are the user's own flags. Errors are one line, for bad input.
+pub fn compose(
+    wanted: &Wanted,
+    version: Version,
+    extra: &[String],
+    config_path: &str,
+) -> Result<Composed, String> {
     let minor = version.minor;
     let mut flags = Vec::new();
-    // --config was the manifests' directory until 1.3 and is a file of settings since 1.10.
-    let manifests = if minor <= 3 { "--config" } else { "--pod-manifest-path" };
-    flags.push(format!("{manifests}={}", wanted.manifests));
+    let config = (minor >= 10).then(|| {
+        flags.push(format!("--config={config_path}"));
+        json!({
+            "kind": "KubeletConfiguration",
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "staticPodPath": wanted.manifests,
+            "address": wanted.address.to_string(),
+        })
+    });
+    if config.is_none() {
+        // --config was the manifests' directory until 1.3 and is a file of settings since 1.10.
+        let manifests = if minor <= 3 { "--config" } else { "--pod-manifest-path" };
+        flags.push(format!("{manifests}={}", wanted.manifests));
+        flags.push(format!("--address={}", wanted.address));
+    }
     if minor <= 4 {
         flags.push("--configure-cbr0=false".into());
     }
     flags.push(format!("--register-node={}", wanted.register_node));
     server_flags(wanted, minor, &mut flags)?;
-    flags.push(format!("--address={}", wanted.address));
     flags.push(format!("--hostname-override={}", wanted.name));
-    if let Some(ip) = wanted.cluster_dns {
-        flags.push(format!("--cluster-dns={ip}"));
-    }
-    if let Some(domain) = &wanted.cluster_domain {
-        flags.push(format!("--cluster-domain={domain}"));
-    }
-    if let Some(image) = &wanted.pause_image {
-        // Gone in 1.35: the runtime's own setting counts since 1.24.
-        if minor < 35 {
-            flags.push(format!("--pod-infra-container-image={image}"));
-        }
-    }
     runtime_flags(wanted, minor, &mut flags)?;
-    Ok(flags)
+    flags.extend(extra.iter().cloned());
+    Ok(Composed { flags, config, notes: Vec::new() })
 }
 
 /// Whether the server in a kubeconfig counts for that version: until 1.3 --api-servers wins.
@@ -123,101 +177,4 @@ pub fn bare_kubeconfig(server: &Url) -> String {
         "apiVersion: v1\nkind: Config\nclusters:\n- name: kboot\n  cluster:\n    server: {server}\n\
          contexts:\n- name: kboot\n  context:\n    cluster: kboot\n    user: \"\"\ncurrent-context: kboot\n"
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wanted(kubeconfig: Option<&str>) -> Wanted {
-        Wanted {
-            name: "10.10.48.1".parse().unwrap(),
-            server: "http://192.168.56.101:8080".parse().unwrap(),
-            kubeconfig: kubeconfig.map(str::to_owned),
-            manifests: "/etc/kubernetes/manifests".into(),
-            address: "0.0.0.0".parse().unwrap(),
-            register_node: false,
-            cluster_dns: None,
-            cluster_domain: None,
-            pause_image: None,
-            runtime: None,
-        }
-    }
-
-    fn line(wanted: &Wanted, minor: u32) -> String {
-        compose(wanted, Version { minor }).unwrap().join(" ")
-    }
-
-    #[test]
-    fn the_seeds_line_for_1_0_and_1_1() {
-        for minor in [0, 1] {
-            assert_eq!(
-                line(&wanted(None), minor),
-                "--config=/etc/kubernetes/manifests --configure-cbr0=false --register-node=false \
-                 --api-servers=192.168.56.101:8080 --address=0.0.0.0 --hostname-override=10.10.48.1"
-            );
-        }
-    }
-
-    #[test]
-    fn a_line_that_1_20_takes() {
-        let mut want = wanted(Some("/etc/kubernetes/kubelet.conf"));
-        want.pause_image = Some("daocloud.io/gpx_dev/pause:0.8.0".into());
-        want.cluster_dns = Some("10.10.1.10".parse().unwrap());
-        assert_eq!(
-            line(&want, 20),
-            "--pod-manifest-path=/etc/kubernetes/manifests --register-node=false \
-             --kubeconfig=/etc/kubernetes/kubelet.conf --address=0.0.0.0 --hostname-override=10.10.48.1 \
-             --cluster-dns=10.10.1.10 --pod-infra-container-image=daocloud.io/gpx_dev/pause:0.8.0"
-        );
-    }
-
-    /// First and last minor of each flag, from the options of the tagged sources and release notes.
-    #[test]
-    fn no_version_sees_a_flag_it_does_not_know() {
-        let lives: [(&str, u32, u32); 14] = [
-            ("--config", 0, 3),
-            ("--pod-manifest-path", 4, 99),
-            ("--configure-cbr0", 0, 4),
-            ("--register-node", 0, 99),
-            ("--api-servers", 0, 7),
-            ("--kubeconfig", 0, 99),
-            ("--require-kubeconfig", 4, 9),
-            ("--address", 0, 99),
-            ("--hostname-override", 0, 99),
-            ("--cluster-dns", 0, 99),
-            ("--cluster-domain", 0, 99),
-            ("--pod-infra-container-image", 0, 34),
-            ("--container-runtime", 0, 26),
-            ("--container-runtime-endpoint", 4, 99),
-        ];
-        for minor in 0..=38 {
-            let mut want = wanted(Some("/k"));
-            want.pause_image = Some("p".into());
-            want.cluster_domain = Some("c".into());
-            want.runtime = (minor >= 5).then(|| Runtime::Endpoint("unix:///c".into()));
-            for flag in compose(&want, Version { minor }).unwrap() {
-                let name = flag.split('=').next().unwrap();
-                let (_, first, last) = lives.iter().find(|(n, ..)| *n == name).unwrap();
-                assert!((*first..=*last).contains(&minor), "1.{minor}: {flag}");
-            }
-        }
-    }
-
-    #[test]
-    fn docker_after_1_23_and_cri_before_1_5_are_refused() {
-        let mut want = wanted(Some("/k"));
-        want.runtime = Some(Runtime::Docker);
-        assert!(compose(&want, Version { minor: 24 }).unwrap_err().contains("gone in 1.24"));
-        want.runtime = Some("/run/x.sock".parse().unwrap());
-        assert!(compose(&want, Version { minor: 4 }).unwrap_err().contains("docker only"));
-        assert!(
-            line(&want, 23)
-                .ends_with("--container-runtime=remote --container-runtime-endpoint=unix:///run/x.sock")
-        );
-        assert!(
-            line(&want, 27)
-                .ends_with("--hostname-override=10.10.48.1 --container-runtime-endpoint=unix:///run/x.sock")
-        );
-    }
 }

@@ -1,5 +1,6 @@
 //! Which kubelet, and which runtime it speaks to.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// A kubelet's version, as far as flags depend on it: 1.MINOR.
@@ -11,6 +12,22 @@ pub struct Version {
 
 /// The newest whose flags were looked at.
 pub const NEWEST_KNOWN: Version = Version { minor: 38 };
+
+impl Version {
+    /// Whether that is what a kubelet prints that was built without its version, as some distributions
+    /// do: `Kubernetes v0.0.0-master+faecb196815e2`. It parses as no version; its `--help` tells
+    /// ([`super::versions_by_help`]).
+    pub fn is_placeholder(text: &str) -> bool {
+        let text = text.trim();
+        text.strip_prefix("Kubernetes ").unwrap_or(text).starts_with("v0.0.0")
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "1.{}", self.minor)
+    }
+}
 
 impl FromStr for Version {
     type Err = String;
@@ -53,6 +70,36 @@ impl FromStr for Runtime {
     }
 }
 
+/// Who makes the pods' cgroups: the kubelet and the runtime must agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupDriver {
+    /// They write /sys/fs/cgroup themselves.
+    Cgroupfs,
+    /// They ask systemd.
+    Systemd,
+}
+
+impl fmt::Display for CgroupDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CgroupDriver::Cgroupfs => "cgroupfs",
+            CgroupDriver::Systemd => "systemd",
+        })
+    }
+}
+
+impl FromStr for CgroupDriver {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "cgroupfs" => Ok(CgroupDriver::Cgroupfs),
+            "systemd" => Ok(CgroupDriver::Systemd),
+            _ => Err("is neither cgroupfs nor systemd".into()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +118,16 @@ mod tests {
         for text in ["", "Kubernetes", "v1", "v2.3.4", "Kubernetes v0.0.0-master+faecb196815e2", "1.x"] {
             assert!(text.parse::<Version>().is_err(), "{text}");
         }
+        assert!(Version::is_placeholder("Kubernetes v0.0.0-master+faecb196815e2\n"));
+        assert!(Version::is_placeholder("v0.0.0"));
+        assert!(!Version::is_placeholder("Kubernetes v1.0.0") && !Version::is_placeholder("no kubelet"));
+    }
+
+    #[test]
+    fn drivers_read_as_they_are_written() {
+        for driver in [CgroupDriver::Cgroupfs, CgroupDriver::Systemd] {
+            assert_eq!(driver.to_string().parse(), Ok(driver));
+        }
+        assert_eq!("cgroup".parse::<CgroupDriver>().unwrap_err(), "is neither cgroupfs nor systemd");
     }
 }
