@@ -47,8 +47,10 @@ const SILENCES: [(&str, &[&str]); 21] = [
 
 /// Options that mean something else in other applets (a Node's name, a TLS key, other formats): from
 /// the environment, only the applet's own variable counts for them.
-pub const OWN_VARIABLE_ONLY: [(&str, &str); 8] = [
+pub const OWN_VARIABLE_ONLY: [(&str, &str); 10] = [
     ("bridge", "--name"),
+    ("kubelet-launch", "--address"),
+    ("kubelet-launch", "--check"),
     ("docker-flags", "--key"),
     ("docker-flags", "--output"),
     ("docker-flags", "--restart"),

@@ -26,6 +26,27 @@ pub struct DefaultNetwork {
     pub containers: Vec<String>,
 }
 
+/// What docker says of itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Info {
+    /// `cgroupfs` or `systemd`; before docker 1.10 it does not say.
+    pub cgroup_driver: Option<String>,
+    /// Where its images and containers are.
+    pub root: Option<String>,
+}
+
+/// `GET /info`, for 2 s at the most; the error says why there is no answer.
+pub fn info(url: &Url) -> Result<Info, String> {
+    let client = client(url).map_err(|e| e.to_string())?;
+    let answer = client.send_as(None, "GET", "/info", None, LONGEST).map_err(|failure| failure.why)?;
+    if answer.status != 200 {
+        return Err(format!("HTTP status {}", answer.status));
+    }
+    let info = parsed(&String::from_utf8_lossy(&answer.body));
+    let text = |key: &str| info[key].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+    Ok(Info { cgroup_driver: text("CgroupDriver"), root: text("DockerRootDir") })
+}
+
 /// Waits until dockerd answers (`GET /_ping`, in every version).
 pub fn wait_until_it_answers(url: &Url, deadline: &Deadline) -> Result<()> {
     let client = client(url)?;

@@ -12,6 +12,7 @@ pub mod nat;
 pub mod nearest;
 pub mod network;
 pub mod node;
+pub mod preflight;
 pub mod reservation;
 pub mod shell;
 pub mod subnet_env;

@@ -3,6 +3,7 @@
 pub mod arena;
 pub mod clock;
 mod decompress;
+pub mod disk;
 pub mod exec;
 pub mod file;
 pub mod http;
@@ -16,6 +17,7 @@ pub mod notify;
 pub mod nss;
 pub mod process;
 pub mod run_dir;
+pub mod socket;
 pub mod stdio;
 pub mod sysctl;
 pub mod wait;

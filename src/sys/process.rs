@@ -10,19 +10,35 @@ pub fn command_line(pid: i32) -> Vec<String> {
     words.map(|w| String::from_utf8_lossy(w).into_owned()).collect()
 }
 
+/// All processes, the oldest number first.
+fn pids() -> Option<Vec<i32>> {
+    let entries = fs::read_dir("/proc").ok()?;
+    let mut pids: Vec<i32> =
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    Some(pids)
+}
+
 /// The first process of this network namespace with such a command line, and that. A file with a pid would
 /// say less: it may be anywhere, be old, or lie on a host whose pids are not these.
 pub fn find_in_this_network(is_it: impl Fn(&[String]) -> bool) -> Option<(i32, Vec<String>)> {
-    let mut pids: Vec<i32> = fs::read_dir("/proc")
-        .ok()?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
-    pids.sort_unstable();
     let own = network("self");
-    pids.into_iter().find_map(|pid| {
+    pids()?.into_iter().find_map(|pid| {
         let words = command_line(pid);
         (is_it(&words) && network(&pid.to_string()) == own).then_some((pid, words))
     })
+}
+
+/// Who has the socket of that number open: its pid and its name (15 bytes at most, /proc/PID/comm).
+pub fn owner_of_socket(inode: u64) -> Option<(i32, String)> {
+    let link = PathBuf::from(format!("socket:[{inode}]"));
+    let has_it = |pid: &i32| {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.into_iter().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == link))
+    };
+    let pid = pids()?.into_iter().find(has_it)?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some((pid, name.trim().to_owned()))
 }
 
 /// The number of this process's network namespace; 0 without /proc.

@@ -1,22 +1,30 @@
 //! `kubelet-launch`: the kubelet with the flags that its version takes.
 
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod facts;
+mod files;
+mod launch;
+mod node;
+mod preflight;
+mod runtime;
+mod version;
 
-use serde_json::json;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
 
 use super::cli::Words;
 use super::options::applet_args;
-use super::report::{Report, Step};
+use super::report::Report;
 use super::server::Server;
 use super::{Applet, info_of, lease, node_name, server};
 use crate::error::{Error, Result};
-use crate::plan::kubelet::{self, Api, Runtime, Version, Wanted};
-use crate::plan::shell;
+use crate::plan::kubelet::{Runtime, Version};
+use crate::plan::nearest::nearest;
+use crate::plan::subnet_env::Lease;
+use crate::sys::exec;
 use crate::sys::wait::Deadline;
-use crate::sys::{exec, log, run_dir};
-use crate::types::{NodeName, Scheme};
+use crate::types::{Cidr, IfName, NodeName, Timeout};
+use files::Write;
+use preflight::Scene;
 
 /// The table's entry.
 pub const APPLET: Applet = Applet {
@@ -25,6 +33,7 @@ pub const APPLET: Applet = Applet {
     examples: &[
         "kubelet-launch --server http://10.0.0.1:8080",
         "kubelet-launch --kubeconfig /etc/kubernetes/kubelet.conf -- --v=2",
+        "kubelet-launch --check --fix",
         "kubelet-launch --kubelet-version 1.1 --server 10.0.0.1:8080 --dry-run",
     ],
     rest: Some("KUBELET-FLAGS"),
@@ -33,8 +42,9 @@ pub const APPLET: Applet = Applet {
 };
 
 applet_args! {
-    /// asks the kubelet for its version, composes the command line that means the same in every
-    /// version from 1.0 on, and becomes the kubelet. What follows -- is handed on as it is.
+    /// asks the kubelet for its version, looks at what it will find on this host, composes settings that
+    /// mean the same in every version from 1.0 on, and becomes the kubelet. What follows -- are flags of
+    /// its own; those that its version does not know are left out.
     struct Args [lease server] {
         /// the kubelet (default: kubelet, from PATH)
         #[argh(option, arg_name = "path")]
@@ -51,88 +61,158 @@ applet_args! {
         /// where the kubelet listens (default: 0.0.0.0)
         #[argh(option, arg_name = "ip")]
         address: Option<IpAddr>,
+        /// the Node's address, if the kubelet is not to find it; repeatable, one of each family
+        #[argh(option, arg_name = "ip")]
+        node_ip: Vec<IpAddr>,
         /// have the kubelet make its own Node (default: kboot register does)
         #[argh(switch)]
         register_node: bool,
-        /// the cluster's DNS server
+        /// the cluster's DNS server; repeatable
         #[argh(option, arg_name = "ip")]
-        cluster_dns: Option<IpAddr>,
+        cluster_dns: Vec<IpAddr>,
         /// the cluster's domain
         #[argh(option, arg_name = "domain")]
         cluster_domain: Option<String>,
+        /// the resolv.conf that pods get (default: /etc/resolv.conf, or systemd-resolved's behind it)
+        #[argh(option, arg_name = "path")]
+        resolv_conf: Option<PathBuf>,
         /// the image that holds a pod's namespaces, where the default cannot be pulled
         #[argh(option, arg_name = "image")]
         pause_image: Option<String>,
         /// docker, or a CRI socket such as unix:///run/containerd/containerd.sock
-        /// (default: docker up to kubelet 1.23, then containerd's socket)
+        /// (default: docker for kubelets up to 1.23, where it is there; else the first CRI socket)
         #[argh(option, arg_name = "runtime")]
         runtime: Option<Runtime>,
+        /// the pod bridge that is looked at (default: cbr0)
+        #[argh(option, arg_name = "name")]
+        bridge: Option<IfName>,
+        /// let anybody who reaches port 10250 use the kubelet's API, as where the API server is plain HTTP
+        /// (default: those whom the API server knows, in versions that can tell)
+        #[argh(switch)]
+        open_api: bool,
+        /// who signs client certificates for the kubelet's API (default: /etc/kubernetes/pki/ca.crt, else
+        /// the kubeconfig's CA)
+        #[argh(option, arg_name = "path")]
+        client_ca_file: Option<PathBuf>,
+        /// the port where anybody may read the kubelet's API, 10255 by tradition (default: 0, none)
+        #[argh(option, arg_name = "port", default = "0")]
+        read_only_port: u16,
+        /// where the kubelet tells its health, on the loopback (default: 10248)
+        #[argh(option, arg_name = "port")]
+        healthz_port: Option<u16>,
+        /// start although the host swaps
+        #[argh(switch)]
+        allow_swap: bool,
+        /// start on control groups version 1, where the kubelet is 1.35 or later
+        #[argh(switch)]
+        allow_cgroup_v1: bool,
+        /// look only: a table of what the kubelet will find here; exit 3 if it cannot run
+        #[argh(switch)]
+        check: bool,
+        /// mend what can be mended safely: kernel settings and modules, the manifests directory
+        #[argh(switch)]
+        fix: bool,
+        /// start in spite of what that check finds, or all; repeatable
+        #[argh(option, arg_name = "check")]
+        ignore: Vec<String>,
     }
 }
 
-/// How long `kubelet --version` may take: 0.1 s on a healthy host, more from a cold disk.
-const VERSION_WITHIN: Duration = Duration::from_secs(30);
-/// Where the kubeconfig stands that names the server and nothing else.
-const BARE_KUBECONFIG: &str = "kubelet.kubeconfig";
-/// The kubelet's settings, from 1.10 on.
-const CONFIG: &str = "/run/kboot/kubelet.yaml";
+impl Args {
+    fn listen(&self) -> IpAddr {
+        self.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+
+    fn ignores(&self, check: &str) -> bool {
+        self.ignore.iter().any(|i| i == check || i == "all")
+    }
+}
 
 fn run(words: &Words, report: &mut Report) -> Result<()> {
     let args: Args = words.parse()?;
     let common = args.common();
-    if common.json && !common.dry_run {
-        return Err(Error::usage("--json goes with --dry-run only: kboot becomes the kubelet"));
+    let looks_only = args.check || common.dry_run;
+    if common.json && !looks_only {
+        return Err(Error::usage("--json goes with --check or --dry-run: kboot becomes the kubelet"));
     }
-    let deadline = Deadline::start(common.timeout);
+    check_names(&args.ignore)?;
+    // Whoever asks how things are wants to hear it now.
+    let patience = if args.check && !words.is_typed("--timeout") { Timeout::Once } else { common.timeout };
+    let deadline = Deadline::start(patience);
     lease::check(&args.lease_options())?;
     let program = args.kubelet.clone().unwrap_or_else(|| "kubelet".into());
     let manifests = manifests(&args)?;
     let server = server::resolve(&args.server_options(words))?;
-    if !common.dry_run {
+    if !looks_only {
         exec::find(&program)?;
     }
-    let version = version(&args, &program, &deadline, report)?;
-    let bare = bare_kubeconfig(&server, version)?;
-    let name = match node_name::known(args.name.as_ref(), &server.tls)? {
-        Some(name) => name,
-        None => node_name::resolve(None, &server.tls, &lease::resolve(&args.lease_options(), &deadline)?)?,
-    };
-    let extra: Vec<String> = words.rest.iter().flatten().cloned().collect();
-    let wanted = wanted(&args, &server, name, manifests, bare.as_ref());
-    let flags = kubelet::compose(&wanted, version, &extra, CONFIG).map_err(Error::usage)?.flags;
-    let missing = bare.filter(|b| run_dir::read(BARE_KUBECONFIG).as_deref() != Some(&b.text));
-    report.carry_out(missing.as_slice(), |step| run_dir::write(BARE_KUBECONFIG, &step.text))?;
-    let step = Launch { program, flags };
-    report.plan(&step)?;
-    if common.dry_run {
-        return Ok(());
+    let version = version::find(args.kubelet_version, &program, &deadline, report)?;
+    let bare = files::bare_kubeconfig(&server, version)?;
+    let runtime = runtime::choose(args.runtime.as_ref(), version);
+    let (lease, name) = lease_and_name(&args, &server, &deadline)?;
+    if !looks_only && !args.ignores("runtime") {
+        runtime::wait(&runtime, &deadline)?;
     }
-    log::info!("{step}");
-    Err(exec::exec(&step.program, &step.flags, std::iter::empty(), &[]))
+    let scene = Scene {
+        bridge: args.bridge.clone().map_or_else(|| "cbr0".parse().map_err(Error::failed), Ok)?,
+        extra: words.rest.clone().unwrap_or_default(),
+        args,
+        version,
+        runtime,
+        server,
+        manifests,
+        name,
+        lease,
+    };
+    look_and_launch(&scene, program, bare, &deadline, report)
 }
 
-fn wanted(args: &Args, server: &Server, name: NodeName, manifests: String, bare: Option<&Write>) -> Wanted {
-    let given = server.kubeconfig.as_ref().map(|p| p.display().to_string());
-    Wanted {
-        name,
-        server: server.url.clone(),
-        kubeconfig: given.or_else(|| bare.map(|b| b.path.clone())),
-        manifests,
-        address: args.address.unwrap_or(IpAddr::from([0, 0, 0, 0])),
-        register_node: args.register_node,
-        cluster_dns: args.cluster_dns.into_iter().collect(),
-        cluster_domain: args.cluster_domain.clone(),
-        pause_image: args.pause_image.clone(),
-        runtime: args.runtime.clone(),
-        cgroup_driver: None,
-        resolv_conf: None,
-        node_ip: Vec::new(),
-        allow_swap: false,
-        allow_cgroup_v1: false,
-        read_only_port: 0,
-        healthz_port: None,
-        api: Api::Open,
+fn look_and_launch(
+    scene: &Scene,
+    program: String,
+    bare: Option<Write>,
+    deadline: &Deadline,
+    report: &mut Report,
+) -> Result<()> {
+    let mut look = preflight::look(scene)?;
+    if scene.args.fix {
+        look = preflight::mend(scene, look, deadline, report)?;
     }
+    let told = preflight::tell(&look.findings, scene.args.check, report);
+    if scene.args.check {
+        told?;
+        report.summary(format_args!("kubelet {} can start here", scene.version));
+        return Ok(());
+    }
+    if !report.dry_run {
+        told?;
+    }
+    launch::launch(scene, program, bare, &look, report)
+}
+
+/// The Node's name may come from the lease: then a launch waits for that. A check does not wait.
+fn lease_and_name(
+    args: &Args,
+    server: &Server,
+    deadline: &Deadline,
+) -> Result<(Vec<Cidr>, Option<NodeName>)> {
+    let known = node_name::known(args.name.as_ref(), &server.tls)?;
+    let lease = match lease::now(&args.lease_options())? {
+        None if known.is_none() && !args.check => Some(lease::resolve(&args.lease_options(), deadline)?),
+        now => now,
+    };
+    let name = match (known, &lease) {
+        (None, Some(lease)) => Some(node_name::resolve(None, &server.tls, lease)?),
+        (known, _) => known,
+    };
+    Ok((lease.iter().flat_map(Lease::subnets).collect(), name))
+}
+
+fn check_names(names: &[String]) -> Result<()> {
+    let is_known = |name: &&String| preflight::known_checks().any(|known| known == name.as_str());
+    let Some(name) = names.iter().find(|n| !is_known(n)) else { return Ok(()) };
+    let hint = nearest(name, preflight::known_checks()).map(|n| format!(": did you mean {n}?"));
+    Err(Error::usage(format!("--ignore {name}: there is no such check{}", hint.unwrap_or_default())))
 }
 
 fn manifests(args: &Args) -> Result<String> {
@@ -144,96 +224,14 @@ fn manifests(args: &Args) -> Result<String> {
     Ok(text.to_owned())
 }
 
-fn version(args: &Args, program: &str, deadline: &Deadline, report: &mut Report) -> Result<Version> {
-    let version = args.kubelet_version.map_or_else(|| ask(program, deadline), Ok)?;
-    report.found("kubeletVersion", json!(format!("1.{}", version.minor)));
-    if version > kubelet::NEWEST_KNOWN {
-        report.warn(format!(
-            "kubelet 1.{} is newer than kboot knows: its flags are taken for those of 1.{}",
-            version.minor,
-            kubelet::NEWEST_KNOWN.minor
-        ));
-    }
-    Ok(version)
-}
-
-fn ask(program: &str, deadline: &Deadline) -> Result<Version> {
-    let path = exec::find(program)?;
-    let output = exec::ask(&path, &["--version"], deadline.attempt(VERSION_WITHIN));
-    // Its own time-out is not the run's: only then would another run help.
-    let output = output.map_err(|e| if deadline.passed() { e } else { Error::failed(e.to_string()) })?;
-    let line = output.stdout.lines().next().unwrap_or_default();
-    match (output.status, line.parse()) {
-        (Some(0), Ok(version)) => {
-            log::debug!("{} is {line}", path.display());
-            Ok(version)
-        }
-        _ => {
-            Err(Error::failed(format!("{} --version says {line:?}: give --kubelet-version", path.display())))
-        }
-    }
-}
-
-/// A kubelet from 1.8 on that was given a server only gets a kubeconfig that says just that; without
-/// credentials it is good for plain HTTP.
-fn bare_kubeconfig(server: &Server, version: Version) -> Result<Option<Write>> {
-    let (url, minor) = (&server.url, version.minor);
-    if url.scheme() == Scheme::Unix {
-        return Err(Error::usage(format!("{url}: a kubelet reaches its server by http or https only")));
-    }
-    let differs = server.kubeconfig_url.as_ref().filter(|other| *other != url);
-    if let Some(other) = differs.filter(|_| kubelet::goes_by_kubeconfig(version)) {
-        let source = &server.source;
-        return Err(Error::usage(format!(
-            "{source} {url}: the kubeconfig has {other}, and kubelet 1.{minor} goes by that"
-        )));
-    }
-    if server.kubeconfig.is_some() || !kubelet::needs_kubeconfig(version) {
-        return Ok(None);
-    }
-    if url.scheme() != Scheme::Http {
-        return Err(Error::usage(format!(
-            "{url}: kubelet 1.{minor} needs --kubeconfig with its credentials"
-        )));
-    }
-    let path = format!("{}/{BARE_KUBECONFIG}", run_dir::RUN_DIR);
-    Ok(Some(Write { path, server: url.to_string(), text: kubelet::bare_kubeconfig(url) }))
-}
-
-struct Write {
-    path: String,
-    server: String,
-    text: String,
-}
-
-impl std::fmt::Display for Write {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "kubectl config --kubeconfig={} set-cluster kboot --server={}", self.path, self.server)
-    }
-}
-
-impl Step for Write {
-    fn kind(&self) -> &'static str {
-        "file"
-    }
-}
-
-/// The exec.
-struct Launch {
-    program: String,
-    flags: Vec<String>,
-}
-
-impl std::fmt::Display for Launch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&shell::join(
-            [self.program.as_str()].into_iter().chain(self.flags.iter().map(String::as_str)),
-        ))
-    }
-}
-
-impl Step for Launch {
-    fn kind(&self) -> &'static str {
-        "exec"
-    }
+/// The last value that the kubelet's own flags give to one of them: `--flag=value` or `--flag value`.
+fn flag_value<'a>(extra: &'a [String], flag: &str) -> Option<&'a str> {
+    let is_it = |name: &str| name.trim_start_matches('-').replace('_', "-") == flag;
+    let words = extra.iter().enumerate().rev().filter(|(_, w)| w.starts_with('-'));
+    let mut values = words.filter_map(|(at, word)| match word.split_once('=') {
+        Some((name, value)) if is_it(name) => Some(value),
+        None if is_it(word) => extra.get(at + 1).map(String::as_str),
+        _ => None,
+    });
+    values.next()
 }

@@ -14,7 +14,7 @@ use ureq::http::Request;
 use ureq::unversioned::transport::{Connector, TcpConnector};
 use ureq::{Agent, Timeout};
 
-pub use tls::{Identity, Tls};
+pub use tls::{Identity, Tls, certificates};
 
 use crate::error::{Error, Result, io_text};
 use crate::sys::log;

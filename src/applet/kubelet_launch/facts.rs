@@ -1,0 +1,184 @@
+//! The facts behind each finding.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::flag_value;
+use super::preflight::Scene;
+use super::runtime::{self, Seen};
+use crate::error::Result;
+use crate::plan::kubelet::Runtime;
+use crate::plan::preflight::{self as plan, Cgroups, Finding, Level, Listener, Room, Validity};
+use crate::sys::http::certificate::Certificate;
+use crate::sys::http::certificates;
+use crate::sys::link::Links;
+use crate::sys::{disk, file, process, sysctl};
+use crate::types::{IfName, NodeName};
+
+/// Where CNI's configurations are (cri/config.md, kubelet's --cni-conf-dir).
+const CNI: &str = "/etc/cni/net.d";
+
+/// Which resolv.conf the kubelet is to give to pods, if not the default, and what is to be said of it.
+pub fn resolver(scene: &Scene) -> Result<(Option<String>, Finding)> {
+    let asked = scene.args.resolv_conf.as_deref().and_then(Path::to_str);
+    Ok(plan::resolver(text("/etc/resolv.conf")?.as_deref(), text(plan::RESOLVED)?.as_deref(), asked))
+}
+
+/// A text file, if it is there.
+fn text(path: &str) -> Result<Option<String>> {
+    Ok(file::read_if_there(Path::new(path))?.map(|b| String::from_utf8_lossy(&b).into_owned()))
+}
+
+/// The bridge; for CRI runtimes CNI's configuration, and the bridge where that is kboot's.
+pub fn pod_network(scene: &Scene) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    if let Runtime::Endpoint(_) = &scene.runtime {
+        let files = cni_files();
+        findings.push(plan::cni(CNI, &files));
+        if files.first().is_none_or(|f| !f.contains("kboot")) {
+            return Ok(findings);
+        }
+    }
+    findings.push(plan::bridge(&scene.bridge, bridge(&scene.bridge)?.as_ref(), &scene.lease));
+    Ok(findings)
+}
+
+/// In the order in which libcni takes them.
+fn cni_files() -> Vec<String> {
+    let entries = fs::read_dir(CNI).into_iter().flatten().flatten();
+    let names = entries.filter_map(|e| e.file_name().into_string().ok());
+    let is_one = |n: &String| [".conf", ".conflist", ".json"].iter().any(|end| n.ends_with(end));
+    let mut names: Vec<String> = names.filter(is_one).collect();
+    names.sort();
+    names
+}
+
+fn bridge(name: &IfName) -> Result<Option<plan::Bridge>> {
+    let links = Links::open()?;
+    let Some(link) = links.get(name)? else { return Ok(None) };
+    let all = links.addresses()?;
+    let addresses = all.into_iter().filter(|(index, _)| *index == link.index).map(|(_, cidr)| cidr).collect();
+    Ok(Some(plan::Bridge { kind: link.kind, up: link.up, addresses }))
+}
+
+/// Whether it is there.
+pub fn runtime_answers(runtime: &Runtime, seen: &Seen) -> Finding {
+    let shown = runtime::shown(runtime);
+    match &seen.silent {
+        None => Finding::ok("runtime", format!("{shown} answers")),
+        Some(why) => Finding::bad(
+            "runtime",
+            Level::Blocker,
+            format!("{shown}: {why}"),
+            "the kubelet ends without it",
+            "start it, or name another with --runtime",
+        ),
+    }
+}
+
+/// Their version, and who manages them.
+pub fn control_groups(scene: &Scene, seen: &Seen) -> [Finding; 2] {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let there = Cgroups::read(&read("/proc/mounts"), &read("/sys/fs/cgroup/cgroup.controllers"));
+    let asked = flag_value(&scene.extra, "cgroup-driver").and_then(|d| d.parse().ok());
+    let systemd = Path::new("/run/systemd/system").is_dir();
+    [
+        plan::cgroups(&there, scene.version, scene.args.allow_cgroup_v1),
+        plan::driver(seen.driver, asked, systemd),
+    ]
+}
+
+/// Swap, settings, connections, its log.
+pub fn kernel(scene: &Scene) -> Result<Vec<Finding>> {
+    let allowed = scene.args.allow_swap || flag_value(&scene.extra, "fail-swap-on") == Some("false");
+    let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    let setting = |check, name, why, module| -> Result<Finding> {
+        Ok(plan::setting(check, name, sysctl::read(name)?.as_deref(), why, module))
+    };
+    let number = |name| -> Result<Option<u64>> { Ok(sysctl::read(name)?.and_then(|v| v.parse().ok())) };
+    let processors = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let unseen = "services are not seen by pods on the same bridge";
+    let br_netfilter = Some("br_netfilter");
+    let mut findings = vec![
+        plan::swap(&swaps, scene.version, allowed),
+        setting("br_netfilter", "net.bridge.bridge-nf-call-iptables", unseen, br_netfilter)?,
+        setting("ip_forward", "net.ipv4.ip_forward", "pods' packets end here", None)?,
+    ];
+    if scene.lease.iter().any(|c| !c.is_ipv4()) {
+        let bridged = setting("br_netfilter", "net.bridge.bridge-nf-call-ip6tables", unseen, br_netfilter)?;
+        let mut forwarding =
+            setting("ip_forward", "net.ipv6.conf.all.forwarding", "pods' packets end here", None)?;
+        // A host that forwards takes no router advertisements any more: kboot bridge sees to both.
+        forwarding.fixes.clear();
+        findings.extend([bridged, forwarding]);
+    }
+    let (limit, used) = ("net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_count");
+    findings.push(plan::conntrack(number(limit)?, number(used)?, processors));
+    findings.push(plan::kmsg(Path::new("/dev/kmsg").exists(), scene.version));
+    Ok(findings)
+}
+
+/// In the certificate, for the Node, of the host.
+pub fn names(scene: &Scene, name: &NodeName) -> Result<Finding> {
+    let certificate = scene.server.tls.client_certificate()?.and_then(|der| Certificate::read(&der));
+    let common_name = certificate.and_then(|c| c.common_name);
+    let of_node = common_name.as_deref().and_then(|n| n.strip_prefix("system:node:"));
+    let hostname = nix::unistd::gethostname()?.to_string_lossy().into_owned();
+    Ok(plan::name(name, of_node, hostname.trim()))
+}
+
+/// Against the certificates that TLS with the API server depends on.
+pub fn clock(scene: &Scene) -> Result<Finding> {
+    let mut all = Vec::new();
+    let tls = &scene.server.tls;
+    let mut add = |of: &str, der: &[u8]| {
+        let read = Certificate::read(der).map(|c| (c.not_before, c.not_after));
+        all.extend(read.map(|(not_before, not_after)| Validity { of: of.into(), not_before, not_after }));
+    };
+    if let Some(der) = tls.client_certificate()? {
+        add("the client certificate", &der);
+    }
+    if let Some((name, pem)) = &tls.cacert {
+        for der in certificates(name, pem)? {
+            add("the API server's CA", &der);
+        }
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    Ok(plan::clock(now, &all))
+}
+
+/// For the kubelet's own directory and the runtime's.
+pub fn room(scene: &Scene, seen: &Seen) -> Finding {
+    let own = flag_value(&scene.extra, "root-dir").unwrap_or("/var/lib/kubelet");
+    let rooms = [own, &seen.root].into_iter().filter_map(|path| {
+        let space = disk::space(Path::new(path))?;
+        Some(Room { path: path.to_owned(), bytes: space.bytes, inodes: space.inodes })
+    });
+    plan::room(&rooms.collect::<Vec<_>>())
+}
+
+/// The ports of its API, of its health, and of the reading API where one is wanted.
+pub fn ports(scene: &Scene) -> Vec<Finding> {
+    let all: Vec<Listener> = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .flat_map(|path| plan::listeners(&fs::read_to_string(path).unwrap_or_default()))
+        .collect();
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let number = |flag: &str, default: u16| {
+        flag_value(&scene.extra, flag).and_then(|v| v.parse().ok()).unwrap_or(default)
+    };
+    let args = &scene.args;
+    let wanted = [
+        ("API", args.listen(), number("port", 10250)),
+        ("health", loopback, number("healthz-port", args.healthz_port.unwrap_or(10248))),
+        ("read-only API", args.listen(), number("read-only-port", args.read_only_port)),
+    ];
+    let finding = |(what, addr, port): (&str, IpAddr, u16)| {
+        let holder = plan::holder(&all, addr, port);
+        let process = holder.and_then(|l| process::owner_of_socket(l.inode));
+        plan::port(what, port, holder.is_some(), process.as_ref().map(|(pid, name)| (*pid, name.as_str())))
+    };
+    wanted.into_iter().filter(|(.., port)| *port != 0).map(finding).collect()
+}

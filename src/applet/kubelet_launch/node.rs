@@ -1,0 +1,72 @@
+//! What the API server says of this host's Node, asked once and shortly: the kubelet waits for it anyway.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::preflight::Scene;
+use crate::error::Result;
+use crate::plan::node::pod_cidrs;
+use crate::plan::preflight::{Finding, Level};
+use crate::sys::http::{Client, Response};
+use crate::types::{Cidr, NodeName};
+
+/// Longer than any healthy server takes.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// The Node, as far as it can be seen from here. Certificates and keys that do not fit are exit 2.
+pub fn look(scene: &Scene, name: &NodeName) -> Result<Finding> {
+    let server = &scene.server;
+    let client = Client::new(&server.url, &server.tls)?;
+    let header = server.credentials.header();
+    let path = format!("/api/v1/nodes/{name}");
+    let answer = client.send_as(header.as_deref(), "GET", &path, None, LONGEST);
+    Ok(match answer {
+        Ok(answer) => found(scene, name, &answer),
+        Err(failure) => warning(
+            format!("{}: {}", server.url, failure.why),
+            "the kubelet starts, and tries again and again",
+            "see to the API server, or --server",
+        ),
+    })
+}
+
+fn warning(what: String, why: &str, advice: &str) -> Finding {
+    Finding::bad("node", Level::Warning, what, why, advice)
+}
+
+fn found(scene: &Scene, name: &NodeName, answer: &Response) -> Finding {
+    let url = &scene.server.url;
+    match answer.status {
+        200 => compare(&scene.lease, name, &serde_json::from_slice(&answer.body).unwrap_or_default()),
+        404 if scene.args.register_node => Finding::ok("node", format!("{name}: the kubelet makes it")),
+        404 => warning(
+            format!("{url} has no Node {name}"),
+            "the kubelet does not make it (--register-node=false)",
+            "run kboot register",
+        ),
+        status => warning(
+            format!("{url}: HTTP status {status} for Node {name}"),
+            "the kubelet may not get further",
+            "see to its credentials (--kubeconfig)",
+        ),
+    }
+}
+
+fn compare(lease: &[Cidr], name: &NodeName, node: &Value) -> Finding {
+    let list = |cidrs: &[Cidr]| cidrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let has = pod_cidrs(node);
+    let wanted: Vec<Cidr> = lease.iter().map(Cidr::network).collect();
+    if has.is_empty() && !wanted.is_empty() {
+        return warning(
+            format!("Node {name} has no podCIDR"),
+            "nobody routes to its pods",
+            "run kboot register",
+        );
+    }
+    if !wanted.is_empty() && has.first() != wanted.first() {
+        let what = format!("Node {name} has podCIDR {}, the lease is {}", list(&has), list(&wanted));
+        return warning(what, "its pods are looked for elsewhere", "run kboot register --replace");
+    }
+    Finding::ok("node", format!("{name} is there, with podCIDR {}", list(&has)))
+}

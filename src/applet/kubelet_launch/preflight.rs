@@ -1,0 +1,118 @@
+//! What the kubelet will find on this host: one look at everything, one report.
+
+use std::fs;
+use std::path::Path;
+
+use super::{Args, facts, node, runtime};
+use crate::applet::kernel_module;
+use crate::applet::report::{Report, Step};
+use crate::applet::server::Server;
+use crate::error::{Context, Error, Result};
+use crate::plan::kubelet::{CgroupDriver, Runtime, Version};
+use crate::plan::preflight::{self as plan, Finding, Fix, Level};
+use crate::sys::wait::Deadline;
+use crate::sys::{lock, sysctl};
+use crate::types::{Cidr, IfName, NodeName};
+
+/// All that is known before the look.
+pub struct Scene {
+    pub args: Args,
+    /// The kubelet's own flags, behind `--`.
+    pub extra: Vec<String>,
+    pub version: Version,
+    pub runtime: Runtime,
+    pub server: Server,
+    pub manifests: String,
+    pub bridge: IfName,
+    /// The Node's name, once it is known.
+    pub name: Option<NodeName>,
+    pub lease: Vec<Cidr>,
+}
+
+/// What the look brought to light, beside the findings.
+pub struct Look {
+    pub findings: Vec<Finding>,
+    /// For the kubelet's settings.
+    pub driver: Option<CgroupDriver>,
+    /// The same.
+    pub resolv_conf: Option<String>,
+}
+
+/// Looks at everything once. Nothing is changed.
+pub fn look(scene: &Scene) -> Result<Look> {
+    let seen = runtime::look(&scene.runtime)?;
+    let (resolv_conf, resolver) = facts::resolver(scene)?;
+    let mut findings = vec![plan::subnet(&scene.lease, scene.name.is_none())];
+    findings.extend(facts::pod_network(scene)?);
+    findings.push(facts::runtime_answers(&scene.runtime, &seen));
+    findings.extend(facts::control_groups(scene, &seen));
+    findings.extend(facts::kernel(scene)?);
+    findings.push(resolver);
+    findings.push(facts::clock(scene)?);
+    findings.push(plan::manifests(&scene.manifests, Path::new(&scene.manifests).is_dir()));
+    findings.push(facts::room(scene, &seen));
+    findings.extend(facts::ports(scene));
+    if let Some(name) = &scene.name {
+        findings.push(facts::names(scene, name)?);
+        findings.push(node::look(scene, name)?);
+    }
+    demote(&mut findings, &scene.args);
+    Ok(Look { findings, driver: seen.driver, resolv_conf })
+}
+
+/// What is ignored is still told.
+fn demote(findings: &mut [Finding], args: &Args) {
+    for finding in findings.iter_mut().filter(|f| f.level == Level::Blocker && args.ignores(f.check)) {
+        finding.level = Level::Warning;
+    }
+}
+
+/// Makes what can be made safely, and looks again.
+pub fn mend(scene: &Scene, look: Look, deadline: &Deadline, report: &mut Report) -> Result<Look> {
+    let fixes: Vec<Fix> = look.findings.iter().flat_map(|f| f.fixes.clone()).collect();
+    if fixes.is_empty() {
+        return Ok(look);
+    }
+    let _lock = if report.dry_run { None } else { Some(lock::acquire(deadline)?) };
+    report.carry_out(&fixes, |fix| match fix {
+        Fix::Setting(name, value) => sysctl::write(name, value),
+        Fix::Module(name) => kernel_module::load(name),
+        Fix::Directory(path) => Ok(fs::create_dir_all(path)?),
+    })?;
+    if report.dry_run { Ok(look) } else { self::look(scene) }
+}
+
+impl Step for Fix {
+    fn kind(&self) -> &'static str {
+        match self {
+            Fix::Setting(..) => "sysctl",
+            Fix::Module(_) => "module",
+            Fix::Directory(_) => "directory",
+        }
+    }
+}
+
+/// The names that `--ignore` takes.
+pub fn known_checks() -> impl Iterator<Item = &'static str> {
+    plan::CHECKS.into_iter().chain(["all"])
+}
+
+/// Tells the findings: `--check` as a table on stdout, a launch its warnings. A blocker is exit 3.
+pub fn tell(findings: &[Finding], is_check: bool, report: &mut Report) -> Result<()> {
+    report.found("findings", findings.iter().map(Finding::json).collect());
+    report.already(findings.iter().filter(|f| f.level == Level::Ok).count());
+    if is_check {
+        report.data(&plan::table(findings))?;
+    } else {
+        for finding in findings.iter().filter(|f| f.level != Level::Ok) {
+            report.warn(format!("{}: {finding}", finding.check));
+        }
+    }
+    let mut blockers = findings.iter().filter(|f| f.level == Level::Blocker);
+    let Some(first) = blockers.next() else { return Ok(()) };
+    let more = match blockers.count() {
+        0 => String::new(),
+        n => format!(" (and {n} more: --check lists them)"),
+    };
+    Err(Error::conflict(format!("{first}{more}"))).context(first.check)
+}

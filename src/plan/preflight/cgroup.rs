@@ -1,0 +1,171 @@
+//! Control groups: their version, their controllers, and who manages them.
+
+use super::{Finding, Level};
+use crate::plan::kubelet::{CgroupDriver, Version};
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cgroups {
+    /// Nothing.
+    None,
+    /// Version 1, or both side by side (systemd's hybrid form): these controllers, each mounted.
+    V1(Vec<String>),
+    /// Version 2 alone: these controllers (/sys/fs/cgroup/cgroup.controllers).
+    V2(Vec<String>),
+}
+
+impl Cgroups {
+    /// By the texts of /proc/mounts and, where version 2 is mounted, cgroup.controllers.
+    pub fn read(proc_mounts: &str, controllers: &str) -> Self {
+        let mounts = proc_mounts.lines().map(|l| l.split(' ').collect::<Vec<_>>()).filter(|m| m.len() > 3);
+        let mut v1: Vec<String> = Vec::new();
+        let mut v2 = false;
+        for mount in mounts {
+            match (mount[2], mount[1]) {
+                ("cgroup", _) => v1.extend(mount[3].split(',').map(str::to_owned)),
+                ("cgroup2", "/sys/fs/cgroup") => v2 = true,
+                _ => {}
+            }
+        }
+        match (v1.is_empty(), v2) {
+            (false, _) => Cgroups::V1(v1),
+            (true, true) => Cgroups::V2(controllers.split_whitespace().map(str::to_owned).collect()),
+            (true, false) => Cgroups::None,
+        }
+    }
+}
+
+/// What the kubelet's container manager requires (cm/container_manager_linux.go, `validateSystemRequirements`).
+const REQUIRED: [&str; 4] = ["cpu", "cpuacct", "cpuset", "memory"];
+
+/// Whether that kubelet runs with them. Version 2: from 1.19 on (KEP-2254). Version 1: until 1.34, later
+/// only with failCgroupV1 false (KEP-4569; it warns from 1.31 on).
+pub fn cgroups(there: &Cgroups, version: Version, allow_v1: bool) -> Finding {
+    let (check, minor) = ("cgroup", version.minor);
+    let blocker =
+        |what: String, why: String, advice: &str| Finding::bad(check, Level::Blocker, what, why, advice);
+    let (number, controllers) = match there {
+        Cgroups::None => {
+            let why = "the kubelet and the runtime do not start without".into();
+            let advice = "mount -t cgroup2 none /sys/fs/cgroup (version 1 for kubelets before 1.19)";
+            return blocker("no control groups are mounted".into(), why, advice);
+        }
+        Cgroups::V1(list) => (1, list),
+        Cgroups::V2(list) => (2, list),
+    };
+    let is_there = |c: &&str| controllers.iter().any(|has| has == c) || (number == 2 && *c == "cpuacct");
+    if let Some(lacking) = REQUIRED.into_iter().find(|c| !is_there(c)) {
+        return without(number, lacking);
+    }
+    match number {
+        2 if minor < 19 => blocker(
+            "control groups version 2".into(),
+            format!("kubelet 1.{minor} knows version 1 only (2 from 1.19 on)"),
+            "boot with systemd.unified_cgroup_hierarchy=0",
+        ),
+        1 if minor >= 35 && !allow_v1 => blocker(
+            "control groups version 1".into(),
+            format!("kubelet 1.{minor} refuses it (failCgroupV1)"),
+            "boot with systemd.unified_cgroup_hierarchy=1, or give --allow-cgroup-v1",
+        ),
+        1 if minor >= 31 => Finding::bad(
+            check,
+            Level::Warning,
+            "control groups version 1",
+            format!("kubelet 1.{minor} still takes it, 1.35 refuses it"),
+            "boot with systemd.unified_cgroup_hierarchy=1",
+        ),
+        _ => Finding::ok(check, format!("version {number}")),
+    }
+}
+
+fn without(number: u8, controller: &str) -> Finding {
+    let advice = match controller {
+        "memory" => "boot with cgroup_enable=memory (Raspberry Pi and older Debian leave it off)",
+        _ => "mount it; its config option is in the kernel's CONFIG_CGROUPS menu",
+    };
+    let what = format!("control groups version {number} without {controller}");
+    Finding::bad("cgroup", Level::Blocker, what, "the kubelet does not start without that controller", advice)
+}
+
+/// Who manages them: the runtime and the kubelet have to agree (the kubelet is told what the runtime says,
+/// unless `asked` in its own flags), and beside systemd as init it had better be systemd.
+pub fn driver(runtime: Option<CgroupDriver>, asked: Option<CgroupDriver>, systemd: bool) -> Finding {
+    let check = "cgroup-driver";
+    match (runtime, asked) {
+        (None, _) => Finding::ok(check, "the runtime does not say: the kubelet's own default"),
+        (Some(has), Some(asked)) if has != asked => Finding::bad(
+            check,
+            Level::Blocker,
+            format!("the runtime uses {has}, the kubelet is told {asked}"),
+            "no pod starts, or docker's are killed",
+            "leave --cgroup-driver out: kboot gives the runtime's",
+        ),
+        (Some(CgroupDriver::Cgroupfs), _) if systemd => Finding::bad(
+            check,
+            Level::Warning,
+            "cgroupfs, beside systemd as init",
+            "two managers of one tree: under pressure the node becomes unstable",
+            "docker: native.cgroupdriver=systemd; containerd: SystemdCgroup = true",
+        ),
+        (Some(has), _) => Finding::ok(check, has.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v1() -> Cgroups {
+        Cgroups::V1(["rw", "relatime", "cpu", "cpuacct", "cpuset", "memory"].map(str::to_owned).into())
+    }
+
+    fn v2() -> Cgroups {
+        Cgroups::V2(["cpu", "cpuset", "memory", "io"].map(str::to_owned).into())
+    }
+
+    #[test]
+    fn what_is_mounted() {
+        let hybrid = "cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n\
+                      cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
+        assert_eq!(Cgroups::read(hybrid, ""), Cgroups::V1(vec!["rw".into(), "memory".into()]));
+        let unified = "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n";
+        assert_eq!(Cgroups::read(unified, "cpu memory\n"), Cgroups::V2(vec!["cpu".into(), "memory".into()]));
+        assert_eq!(Cgroups::read("proc /proc proc rw 0 0\n", ""), Cgroups::None);
+    }
+
+    #[test]
+    fn which_version_takes_which() {
+        let level = |there: &Cgroups, minor, allow| cgroups(there, Version { minor }, allow).level;
+        for (there, minor, allow, expected) in [
+            (v1(), 0, false, Level::Ok),
+            (v1(), 30, false, Level::Ok),
+            (v1(), 31, false, Level::Warning),
+            (v1(), 35, false, Level::Blocker),
+            (v1(), 35, true, Level::Warning),
+            (v2(), 18, false, Level::Blocker),
+            (v2(), 19, false, Level::Ok),
+            (v2(), 38, false, Level::Ok),
+            (Cgroups::None, 20, false, Level::Blocker),
+            (Cgroups::V2(vec!["cpu".into(), "cpuset".into()]), 30, false, Level::Blocker),
+        ] {
+            assert_eq!(level(&there, minor, allow), expected, "{there:?} 1.{minor} {allow}");
+        }
+        let lacking = cgroups(
+            &Cgroups::V1(vec!["cpu".into(), "cpuacct".into(), "cpuset".into()]),
+            Version { minor: 20 },
+            false,
+        );
+        assert!(lacking.advice.contains("cgroup_enable=memory"), "{lacking}");
+    }
+
+    #[test]
+    fn two_managers() {
+        use CgroupDriver::{Cgroupfs, Systemd};
+        assert_eq!(driver(None, None, true).level, Level::Ok);
+        assert_eq!(driver(Some(Cgroupfs), None, true).level, Level::Warning);
+        assert_eq!(driver(Some(Cgroupfs), None, false).level, Level::Ok);
+        assert_eq!(driver(Some(Systemd), None, true).what, "systemd");
+        assert_eq!(driver(Some(Systemd), Some(Cgroupfs), true).level, Level::Blocker);
+    }
+}
