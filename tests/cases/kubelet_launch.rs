@@ -40,8 +40,17 @@ fn it_asks_the_kubelet_and_becomes_it() {
         &dir,
         "[ \"$1\" = --version ] && { echo Kubernetes v1.3.10-beta.0; exit 0; }\necho \"$@\"; exit 5",
     );
-    let args =
-        ["kubelet-launch", "--kubelet", &kubelet, "--server", "192.0.2.1:8080", "--subnet", "10.20.7.0/24"];
+    let args = [
+        "kubelet-launch",
+        "--kubelet",
+        &kubelet,
+        "--server",
+        "192.0.2.1:8080",
+        "--subnet",
+        "10.20.7.0/24",
+        "--ignore",
+        "all",
+    ];
     let done = run(&[&args[..], &["--", "--v=4", "--x y"]].concat());
     assert_eq!(done.code, 5, "{done:?}");
     assert!(
@@ -105,6 +114,8 @@ fn a_server_alone_is_enough_for_plain_http_whatever_the_version() {
         "http://192.0.2.1:8080",
         "--subnet",
         "10.20.7.1/24",
+        "--ignore",
+        "all",
     ];
     let done = host.kboot(&args);
     assert_eq!(
@@ -143,6 +154,8 @@ fn the_real_kubelet_knows_every_flag() {
         "pause:1",
         "--runtime",
         "/run/x.sock",
+        "--ignore",
+        "all",
     ];
     let base = ["kubelet-launch", "--kubelet", kubelet, "--subnet", "10.20.7.1/24"];
     let dry = run(&[&base[..], &options, &["--dry-run", "--json"]].concat()).json();

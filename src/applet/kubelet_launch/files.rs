@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use super::preflight::Scene;
 use crate::applet::report::Step;
 use crate::applet::server::Server;
 use crate::error::{Error, Result};
@@ -73,9 +74,26 @@ impl Step for Write {
     }
 }
 
+/// What a kubelet is pointed at, beside its settings, and who may use its own API.
+pub struct Files {
+    /// A kubeconfig, where none is there to be named.
+    pub kubeconfig: Option<Write>,
+    /// The CA of those who come with a certificate, where it is no file yet.
+    pub client_ca: Option<Write>,
+    /// Who may use its API.
+    pub api: Api,
+}
+
+/// Decides on them; nothing is written yet.
+pub fn decide(scene: &Scene) -> Result<Files> {
+    let kubeconfig = bare_kubeconfig(&scene.server, scene.version)?;
+    let (api, client_ca) = api(&scene.server, scene.args.open_api, scene.args.client_ca_file.as_deref())?;
+    Ok(Files { kubeconfig, client_ca, api })
+}
+
 /// A kubelet from 1.8 on that was given a server only gets a kubeconfig that says just that; without
 /// credentials it is good for plain HTTP.
-pub fn bare_kubeconfig(server: &Server, version: Version) -> Result<Option<Write>> {
+fn bare_kubeconfig(server: &Server, version: Version) -> Result<Option<Write>> {
     let url = &server.url;
     if url.scheme() == Scheme::Unix {
         return Err(Error::usage(format!("{url}: a kubelet reaches its server by http or https only")));
@@ -103,7 +121,7 @@ pub fn bare_kubeconfig(server: &Server, version: Version) -> Result<Option<Write
 /// Who may use the kubelet's own API: whom the API server knows; anybody only where that was asked for, or
 /// where the API server itself, over plain HTTP, knows nobody. The CA of client certificates is the
 /// one given, else kubeadm's, else the one that signs the API server's own.
-pub fn api(server: &Server, open: bool, client_ca: Option<&Path>) -> Result<(Api, Option<Write>)> {
+fn api(server: &Server, open: bool, client_ca: Option<&Path>) -> Result<(Api, Option<Write>)> {
     if open || (server.url.scheme() == Scheme::Http && client_ca.is_none()) {
         return Ok((Api::Open, None));
     }

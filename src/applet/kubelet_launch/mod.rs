@@ -23,7 +23,7 @@ use crate::plan::subnet_env::Lease;
 use crate::sys::exec;
 use crate::sys::wait::Deadline;
 use crate::types::{Cidr, IfName, NodeName, Timeout};
-use files::Write;
+use files::Files;
 use preflight::Scene;
 
 /// The table's entry.
@@ -147,30 +147,29 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
         exec::find(&program)?;
     }
     let version = version::find(args.kubelet_version, &program, &deadline, report)?;
-    let bare = files::bare_kubeconfig(&server, version)?;
-    let runtime = runtime::choose(args.runtime.as_ref(), version);
-    let (lease, name) = lease_and_name(&args, &server, &deadline)?;
-    if !looks_only && !args.ignores("runtime") {
-        runtime::wait(&runtime, &deadline)?;
-    }
-    let scene = Scene {
+    let mut scene = Scene {
+        runtime: runtime::choose(args.runtime.as_ref(), version),
         bridge: args.bridge.clone().map_or_else(|| "cbr0".parse().map_err(Error::failed), Ok)?,
         extra: words.rest.clone().unwrap_or_default(),
         args,
         version,
-        runtime,
         server,
         manifests,
-        name,
-        lease,
+        name: None,
+        lease: Vec::new(),
     };
-    look_and_launch(&scene, program, bare, &deadline, report)
+    let files = launch::validate(&scene)?;
+    (scene.lease, scene.name) = lease_and_name(&scene.args, &scene.server, &deadline)?;
+    if !looks_only && !scene.args.ignores("runtime") {
+        runtime::wait(&scene.runtime, &deadline)?;
+    }
+    look_and_launch(&scene, program, files, &deadline, report)
 }
 
 fn look_and_launch(
     scene: &Scene,
     program: String,
-    bare: Option<Write>,
+    files: Files,
     deadline: &Deadline,
     report: &mut Report,
 ) -> Result<()> {
@@ -187,7 +186,7 @@ fn look_and_launch(
     if !report.dry_run {
         told?;
     }
-    launch::launch(scene, program, bare, &look, report)
+    launch::launch(scene, program, files, &look, report)
 }
 
 /// The Node's name may come from the lease: then a launch waits for that. A check does not wait.

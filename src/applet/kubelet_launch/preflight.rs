@@ -29,7 +29,8 @@ pub struct Scene {
     pub lease: Vec<Cidr>,
 }
 
-/// What the look brought to light, beside the findings.
+/// What the look brought to light.
+#[derive(Default)]
 pub struct Look {
     pub findings: Vec<Finding>,
     /// For the kubelet's settings.
