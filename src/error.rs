@@ -7,20 +7,36 @@ use std::io;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// 1: tried and failed.
-    Failed = 1,
+    Failed,
     /// 2: bad usage or input; nothing was touched.
-    Usage = 2,
+    Usage,
     /// 3: what is found differs from what is asked and `--replace` was not given; nothing was touched.
-    Conflict = 3,
+    Conflict,
     /// 75: the deadline passed; running again may help (`EX_TEMPFAIL` of sysexits.h).
-    Deadline = 75,
+    Deadline,
     /// 126: the program to exec is there but cannot be run (POSIX shell convention).
-    NotExecutable = 126,
+    NotExecutable,
     /// 127: the program to exec, or the applet, is not there (POSIX shell convention).
-    NotFound = 127,
+    NotFound,
+    /// The exit status of the program that kboot ran in its place; 128 and the number of a signal that
+    /// ended it (POSIX shell convention).
+    Program(u8),
 }
 
 impl Exit {
+    /// The exit status.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Conflict => 3,
+            Exit::Deadline => 75,
+            Exit::NotExecutable => 126,
+            Exit::NotFound => 127,
+            Exit::Program(code) => code,
+        }
+    }
+
     /// The word that `--json` gives as `outcome` for this exit status.
     pub fn outcome(self) -> &'static str {
         match self {
@@ -28,7 +44,7 @@ impl Exit {
             Exit::Usage => "usage",
             Exit::Conflict => "conflict",
             Exit::Deadline => "deadline",
-            Exit::NotExecutable | Exit::NotFound => "exec",
+            Exit::NotExecutable | Exit::NotFound | Exit::Program(_) => "exec",
         }
     }
 }
@@ -71,6 +87,11 @@ impl Error {
     /// Exit 3.
     pub fn conflict(text: impl Into<String>) -> Self {
         Self::new(Exit::Conflict, text)
+    }
+
+    /// The exit status of the program that kboot ran in its place, whose end the log has told.
+    pub fn program(code: u8) -> Self {
+        Self::new(Exit::Program(code), "")
     }
 
     /// Exit 75.

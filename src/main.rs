@@ -8,6 +8,7 @@ use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use kboot::applet;
+use kboot::error::Exit;
 use kboot::sys::arena::Arena;
 use kboot::sys::{exec, log, notify, nss, stdio};
 use nix::libc::{self, c_char, c_int};
@@ -39,8 +40,10 @@ pub unsafe extern "C" fn main(count: c_int, pointers: *const *const c_char) -> c
     match applet::dispatch(&args) {
         (_, Ok(())) => 0,
         (applet, Err(error)) => {
-            log::error(applet, &error.to_string());
-            error.exit as c_int
+            if !matches!(error.exit, Exit::Program(_)) {
+                log::error(applet, &error.to_string());
+            }
+            error.exit.code().into()
         }
     }
 }

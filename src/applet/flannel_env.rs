@@ -17,6 +17,7 @@ use crate::plan::flannel::{self, Form};
 use crate::plan::host_lease;
 use crate::plan::shell;
 use crate::plan::subnet_env::Lease;
+use crate::sys::child::Settings;
 use crate::sys::exec;
 use crate::sys::link::Links;
 use crate::sys::wait::Deadline;
@@ -90,7 +91,8 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
         if common.dry_run {
             return Ok(());
         }
-        return Err(exec::exec(&command[0], &command[1..], flannel::variable_names(), &step.variables));
+        let environment = environment(step.variables);
+        return Err(exec::exec(&command[0], &command[1..], environment, &Settings::default()));
     }
     if let Some(name) = &args.get {
         let value = variables.iter().find(|(k, _)| k == name).map(|(_, v)| v);
@@ -104,6 +106,12 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
         Some(Format::Json) => Form::Json,
     };
     report.data(&flannel::format(&variables, form))
+}
+
+/// kboot's own environment, in which flannel's variables are those of this lease and no others.
+fn environment(variables: Vec<(String, String)>) -> exec::Environment {
+    let others = std::env::vars_os().filter(|(name, _)| !flannel::variable_names().any(|v| name == v));
+    others.chain(variables.into_iter().map(|(k, v)| (k.into(), v.into()))).collect()
 }
 
 /// The etcd that knows whose a lease is.

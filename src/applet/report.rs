@@ -143,7 +143,7 @@ impl Report {
             return result;
         }
         let (exit, outcome) = match &result {
-            Err(error) => (error.exit as u8, error.exit.outcome()),
+            Err(error) => (error.exit.code(), error.exit.outcome()),
             Ok(()) if self.dry_run => (0, "planned"),
             Ok(()) if self.changed.is_empty() => (0, "unchanged"),
             Ok(()) => (0, "changed"),

@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 
 use crate::error::{Error, Exit, Result, io_text};
+use crate::sys::child::{self, Refused, Settings};
 use crate::sys::notify;
+
+/// The variables that a program gets, all of them.
+pub type Environment = Vec<(OsString, OsString)>;
 
 /// What PATH is when the kernel or an init gave none: where boot programs live.
 pub const DEFAULT_PATH: &str = "/sbin:/usr/sbin:/bin:/usr/bin";
@@ -127,64 +129,47 @@ fn exit_of(error: &std::io::Error) -> Exit {
 }
 
 /// Becomes another program; returns only when that failed. It gets default signal dispositions, an
-/// empty signal mask, descriptors 0 to 2 (and those of systemd's socket activation) and no others,
-/// the environment without the variables of `unset` and with those of `env`, and NOTIFY_SOCKET if kboot
-/// was given one.
-pub fn exec(
-    program: &str,
-    args: &[String],
-    unset: impl Iterator<Item = &'static str>,
-    env: &[(String, String)],
-) -> Error {
+/// empty signal mask, descriptors 0 to 2 (and those of systemd's socket activation) and no others, this
+/// environment alone, and NOTIFY_SOCKET if kboot was given one.
+pub fn exec(program: &str, args: &[String], environment: Environment, settings: &Settings) -> Error {
     let path = match find(program) {
         Ok(path) => path,
         Err(error) => return error,
     };
-    let mut command = Command::new(&path);
-    command.arg0(OsStr::new(program)).args(args);
-    unset.for_each(|name| {
-        command.env_remove(name);
-    });
-    command.envs(env.iter().map(|(k, v)| (OsString::from(k), OsString::from(v))));
+    let mut command = command(&path, program, args, environment);
     if let Some(address) = notify::address() {
         command.env(notify::VARIABLE, address);
     }
-    default_signals();
-    close_on_exec(first_stray_descriptor());
+    if let Err(refused) = settings.apply() {
+        return refused.error(settings);
+    }
+    child::default_signals();
+    child::close_on_exec(child::first_stray_descriptor());
     let error = command.exec();
     Error::new(exit_of(&error), format!("{}: {}", path.display(), io_text(&error)))
 }
 
-/// By the system call itself: the C libraries keep a few signals to themselves (32 to 34), and those
-/// too may come ignored from whoever started the boot.
-fn default_signals() {
-    // SIG_DFL, no flags, an empty mask: all zero, whatever the machine's order of the fields.
-    let default = [0u64; 4];
-    for signal in 1..=64 {
-        // SAFETY: reads 32 bytes at most of `default`; SIGKILL and SIGSTOP give EINVAL.
-        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), 0usize, 8usize) };
-    }
-    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
-}
-
-/// systemd passes sockets from descriptor 3 on to the process LISTEN_PID, which an exec stays.
-fn first_stray_descriptor() -> u32 {
-    let number = |name| std::env::var(name).ok().and_then(|v| v.parse::<u32>().ok());
-    match (number("LISTEN_PID"), number("LISTEN_FDS")) {
-        (Some(pid), Some(count)) if pid == std::process::id() => 3 + count.min(1024),
-        _ => 3,
+/// Starts another program beside kboot, and gives back its pid. It gets what one that is exec'd gets, but
+/// no descriptors besides 0 to 2 and no NOTIFY_SOCKET. It has a process group of its own: a console's
+/// Ctrl-C comes to it once, from kboot. The kernel kills it when kboot is killed: kboot run again would
+/// start a second one.
+pub fn start(program: &str, args: &[String], environment: Environment, settings: &Settings) -> Result<i32> {
+    let path = find(program)?;
+    let mut command = command(&path, program, args, environment);
+    let (own, parent) = (*settings, std::process::id());
+    // SAFETY: between fork and exec `prepare` makes system calls only, and takes no memory.
+    unsafe { command.process_group(0).pre_exec(move || child::prepare(&own, parent)) };
+    match command.spawn() {
+        Ok(child) => Ok(child.id().cast_signed()),
+        Err(error) => Err(match Refused::from_child(&error) {
+            Some(refused) => refused.error(settings),
+            None => Error::new(exit_of(&error), format!("{}: {}", path.display(), io_text(&error))),
+        }),
     }
 }
 
-fn close_on_exec(first: u32) {
-    // SAFETY: marks descriptors only; nothing is closed while this program still runs.
-    let done = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    if done == 0 {
-        return;
-    }
-    // Before Linux 5.11: the first 4096 numbers, which is more than a boot context ever opens.
-    for fd in first..4096 {
-        // SAFETY: as above; a number that is not open gives EBADF.
-        unsafe { libc::fcntl(fd.cast_signed(), libc::F_SETFD, libc::FD_CLOEXEC) };
-    }
+fn command(path: &Path, program: &str, args: &[String], environment: Environment) -> Command {
+    let mut command = Command::new(path);
+    command.arg0(OsStr::new(program)).args(args).env_clear().envs(environment);
+    command
 }

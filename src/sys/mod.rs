@@ -1,6 +1,7 @@
 //! Effects, one room per facility of the system.
 
 pub mod arena;
+pub mod child;
 pub mod clock;
 mod decompress;
 pub mod disk;
@@ -19,6 +20,7 @@ pub mod process;
 pub mod run_dir;
 pub mod socket;
 pub mod stdio;
+pub mod supervise;
 pub mod sysctl;
 pub mod wait;
 pub mod xtables;

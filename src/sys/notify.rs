@@ -28,7 +28,8 @@ pub fn waiting(status: &str, extend: std::time::Duration) {
     send(&format!("STATUS={status}\nEXTEND_TIMEOUT_USEC={}", extend.as_micros()));
 }
 
-fn send(message: &str) {
+/// Sends lines of sd_notify(3), such as `READY=1`. Without a manager: nothing.
+pub fn send(message: &str) {
     let Some(address) = ADDRESS.get() else { return };
     let target = match address.strip_prefix('@') {
         Some(name) => SocketAddr::from_abstract_name(name),
@@ -38,4 +39,14 @@ fn send(message: &str) {
         let _ = socket.set_nonblocking(true);
         let _ = socket.send_to_addr(message.as_bytes(), &target);
     }
+}
+
+/// How often the manager wants to hear WATCHDOG=1 (sd_watchdog_enabled(3)): half of WATCHDOG_USEC, where
+/// that is meant for this process.
+pub fn watchdog() -> Option<std::time::Duration> {
+    let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+    let is_ours = std::env::var_os("WATCHDOG_PID").is_none()
+        || number("WATCHDOG_PID") == Some(std::process::id().into());
+    let span = number("WATCHDOG_USEC").filter(|usec| *usec > 0 && is_ours && ADDRESS.get().is_some())?;
+    Some(std::time::Duration::from_micros(span / 2))
 }

@@ -5,11 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::flag_value;
 use super::preflight::Scene;
 use super::runtime::{self, Seen};
 use crate::error::Result;
-use crate::plan::kubelet::Runtime;
+use crate::plan::kubelet::{Runtime, flag_value};
 use crate::plan::preflight::{self as plan, Cgroups, Finding, Level, Listener, Room, Validity};
 use crate::sys::http::certificate::Certificate;
 use crate::sys::http::certificates;

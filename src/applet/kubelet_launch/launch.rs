@@ -2,11 +2,22 @@
 
 use super::files::{self, Files, Launch, Write};
 use super::preflight::{Look, Scene};
+use super::process::Process;
 use crate::applet::report::Report;
 use crate::error::{Error, Result};
 use crate::plan::kubelet::{self, Api, Composed, Wanted};
-use crate::sys::{exec, log};
+use crate::sys::log;
 use crate::types::NodeName;
+
+/// The kubelet that is to be.
+pub struct Kubelet {
+    /// Its program.
+    pub program: String,
+    /// What it is pointed at.
+    pub files: Files,
+    /// How it is run.
+    pub process: Process,
+}
 
 /// Whether that version can be asked for all of this, before anything is waited for: an error then is bad
 /// input. Gives what the kubelet is to be pointed at.
@@ -18,7 +29,8 @@ pub fn validate(scene: &Scene) -> Result<Files> {
 }
 
 /// Composes, writes what the kubelet is pointed at, and becomes it.
-pub fn launch(scene: &Scene, program: String, files: Files, look: &Look, report: &mut Report) -> Result<()> {
+pub fn launch(scene: &Scene, kubelet: Kubelet, look: &Look, report: &mut Report) -> Result<()> {
+    let Kubelet { program, files, process } = kubelet;
     let Some(name) = &scene.name else { return Err(Error::failed("the Node's name is not known")) };
     if matches!(files.api, Api::Open) && !scene.args.open_api {
         report.warn("the API server is plain HTTP and knows nobody: the kubelet's API on port 10250 is open to all who reach it");
@@ -38,7 +50,7 @@ pub fn launch(scene: &Scene, program: String, files: Files, look: &Look, report:
         return Ok(());
     }
     log::info!("{step}");
-    Err(exec::exec(&step.program, &step.flags, std::iter::empty(), &[]))
+    process.run(&step.program, &step.flags)
 }
 
 fn compose(scene: &Scene, name: &NodeName, files: &Files, look: &Look) -> Result<Composed> {

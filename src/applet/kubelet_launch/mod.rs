@@ -5,6 +5,7 @@ mod files;
 mod launch;
 mod node;
 mod preflight;
+mod process;
 mod runtime;
 mod version;
 
@@ -17,14 +18,16 @@ use super::report::Report;
 use super::server::Server;
 use super::{Applet, info_of, lease, node_name, server};
 use crate::error::{Error, Result};
+use crate::plan::kubelet::environment::Variable;
 use crate::plan::kubelet::{Runtime, Version};
 use crate::plan::nearest::nearest;
 use crate::plan::subnet_env::Lease;
 use crate::sys::exec;
 use crate::sys::wait::Deadline;
 use crate::types::{Cidr, IfName, NodeName, Timeout};
-use files::Files;
+use launch::Kubelet;
 use preflight::Scene;
+use process::Process;
 
 /// The table's entry.
 pub const APPLET: Applet = Applet {
@@ -34,6 +37,7 @@ pub const APPLET: Applet = Applet {
         "kubelet-launch --server http://10.0.0.1:8080",
         "kubelet-launch --kubeconfig /etc/kubernetes/kubelet.conf -- --v=2",
         "kubelet-launch --check --fix",
+        "kubelet-launch --supervise --oom-score-adj -999 --nofile 1000000",
         "kubelet-launch --kubelet-version 1.1 --server 10.0.0.1:8080 --dry-run",
     ],
     rest: Some("KUBELET-FLAGS"),
@@ -115,6 +119,25 @@ applet_args! {
         /// start in spite of what that check finds, or all; repeatable
         #[argh(option, arg_name = "check")]
         ignore: Vec<String>,
+        /// stay, and keep the kubelet running, on a host with no service manager; TERM or INT ends both
+        #[argh(switch)]
+        supervise: bool,
+        /// with --supervise: how long the kubelet may take to end before it is killed (default: 30s)
+        #[argh(option, arg_name = "duration")]
+        stop_timeout: Option<Timeout>,
+        /// how many files the kubelet may open (RLIMIT_NOFILE, soft and hard)
+        #[argh(option, arg_name = "n", from_str_fn(process::parse_nofile))]
+        nofile: Option<u64>,
+        /// its oom_score_adj, -1000 to 1000
+        #[argh(option, arg_name = "n", from_str_fn(process::parse_oom_score_adj))]
+        oom_score_adj: Option<i32>,
+        /// its nice value, -20 to 19
+        #[argh(option, arg_name = "n", from_str_fn(process::parse_nice))]
+        nice: Option<i32>,
+        /// a variable that the kubelet gets besides PATH, HOME, proxies and their like: name, as it is
+        /// here, or name=value; repeatable
+        #[argh(option, arg_name = "variable")]
+        env: Vec<Variable>,
     }
 }
 
@@ -136,6 +159,7 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
         return Err(Error::usage("--json goes with --check or --dry-run: kboot becomes the kubelet"));
     }
     check_names(&args.ignore)?;
+    let process = Process::of(&args, words, report)?;
     // Whoever asks how things are wants to hear it now.
     let patience = if args.check && !words.is_typed("--timeout") { Timeout::Once } else { common.timeout };
     let deadline = Deadline::start(patience);
@@ -163,16 +187,10 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     if !looks_only && !scene.args.ignores("runtime") {
         runtime::wait(&scene.runtime, &deadline)?;
     }
-    look_and_launch(&scene, program, files, &deadline, report)
+    look_and_launch(&scene, Kubelet { program, files, process }, &deadline, report)
 }
 
-fn look_and_launch(
-    scene: &Scene,
-    program: String,
-    files: Files,
-    deadline: &Deadline,
-    report: &mut Report,
-) -> Result<()> {
+fn look_and_launch(scene: &Scene, kubelet: Kubelet, deadline: &Deadline, report: &mut Report) -> Result<()> {
     let mut look = preflight::look(scene)?;
     if scene.args.fix {
         look = preflight::mend(scene, look, deadline, report)?;
@@ -186,7 +204,7 @@ fn look_and_launch(
     if !report.dry_run {
         told?;
     }
-    launch::launch(scene, program, files, &look, report)
+    launch::launch(scene, kubelet, &look, report)
 }
 
 /// The Node's name may come from the lease: then a launch waits for that. A check does not wait.
@@ -221,16 +239,4 @@ fn manifests(args: &Args) -> Result<String> {
     }
     let text = path.to_str().ok_or_else(|| Error::usage("--manifests: is not UTF-8"))?;
     Ok(text.to_owned())
-}
-
-/// The last value that the kubelet's own flags give to one of them: `--flag=value` or `--flag value`.
-fn flag_value<'a>(extra: &'a [String], flag: &str) -> Option<&'a str> {
-    let is_it = |name: &str| name.trim_start_matches('-').replace('_', "-") == flag;
-    let words = extra.iter().enumerate().rev().filter(|(_, w)| w.starts_with('-'));
-    let mut values = words.filter_map(|(at, word)| match word.split_once('=') {
-        Some((name, value)) if is_it(name) => Some(value),
-        None if is_it(word) => extra.get(at + 1).map(String::as_str),
-        _ => None,
-    });
-    values.next()
 }

@@ -1,7 +1,11 @@
 //! The kubelet's command line, for the version that is there: an unknown flag ends the kubelet.
 
+pub mod environment;
+pub mod healthz;
+mod value;
 mod version;
 
+pub use value::flag_value;
 pub use version::{CgroupDriver, NEWEST_KNOWN, Runtime, Version};
 
 use std::net::IpAddr;
