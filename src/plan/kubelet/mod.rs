@@ -1,10 +1,18 @@
-//! The kubelet's command line, for the version that is there: an unknown flag ends the kubelet.
+//! The kubelet's command line and file of settings, for the version that is there: the meaning asked for is
+//! the same in every version from 1.0 on, and none sees a flag or a field that it does not know.
 
 pub mod environment;
+mod extra;
 pub mod healthz;
+mod help;
+mod line;
+pub mod table;
+#[cfg(test)]
+mod tests;
 mod value;
 mod version;
 
+pub use help::versions_by_help;
 pub use value::flag_value;
 pub use version::{CgroupDriver, NEWEST_KNOWN, Runtime, Version};
 
@@ -12,7 +20,8 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use crate::types::{NodeName, Scheme, Url};
+use crate::types::{NodeName, Url};
+use line::Line;
 
 /// What the kubelet is to do, whatever its version.
 pub struct Wanted {
@@ -78,48 +87,36 @@ pub struct Composed {
     pub notes: Vec<String>,
 }
 
-/// The range of minor versions whose flags agree best with a `kubelet --help`.
-pub fn versions_by_help(_help: &str) -> Option<(Version, Version)> {
-    None
-}
-
 /// containerd's socket: what a kubelet without docker is most often run with.
 const CONTAINERD: &str = "unix:///run/containerd/containerd.sock";
 
-/// The flags behind the program's name and the file for `config_path`, of what that version knows.
-/// `extra` are the user's own flags. Errors are one line, for bad input.
+/// The flags behind the program's name, and from 1.10 on the object for the file at `config_path`. `extra`
+/// are the operator's own flags: they win over kboot's, and are left out where that version does not know
+/// them. An error is one line, for bad input.
 pub fn compose(
     wanted: &Wanted,
     version: Version,
     extra: &[String],
     config_path: &str,
 ) -> Result<Composed, String> {
-    let minor = version.minor;
-    let mut flags = Vec::new();
-    let config = (minor >= 10).then(|| {
-        flags.push(format!("--config={config_path}"));
-        json!({
-            "kind": "KubeletConfiguration",
-            "apiVersion": "kubelet.config.k8s.io/v1beta1",
-            "staticPodPath": wanted.manifests,
-            "address": wanted.address.to_string(),
-        })
-    });
-    if config.is_none() {
-        // --config was the manifests' directory until 1.3 and is a file of settings since 1.10.
-        let manifests = if minor <= 3 { "--config" } else { "--pod-manifest-path" };
-        flags.push(format!("{manifests}={}", wanted.manifests));
-        flags.push(format!("--address={}", wanted.address));
+    let column = version.column();
+    let mut line = Line::start(version, extra::check(extra, version)?, config_path);
+    // Until 1.3 --config is the directory of manifests; 1.4 and 1.5 know both names.
+    if column <= 3 {
+        line.set("config", &json!(wanted.manifests));
+    } else if column > 5 || !line.is_given("config") {
+        line.set("pod-manifest-path", &json!(wanted.manifests));
     }
-    if minor <= 4 {
-        flags.push("--configure-cbr0=false".into());
-    }
-    flags.push(format!("--register-node={}", wanted.register_node));
-    server_flags(wanted, minor, &mut flags)?;
-    flags.push(format!("--hostname-override={}", wanted.name));
-    runtime_flags(wanted, minor, &mut flags)?;
-    flags.extend(extra.iter().cloned());
-    Ok(Composed { flags, config, notes: Vec::new() })
+    line.set("configure-cbr0", &json!(false));
+    line.set("register-node", &json!(wanted.register_node));
+    server(&mut line, wanted, version)?;
+    line.set("address", &json!(wanted.address.to_string()));
+    line.set("hostname-override", &json!(wanted.name.as_str()));
+    cluster(&mut line, wanted, column);
+    runtime(&mut line, wanted, version)?;
+    host(&mut line, wanted, column);
+    api(&mut line, wanted, version);
+    Ok(line.finish())
 }
 
 /// Whether the server in a kubeconfig counts for that version: until 1.3 --api-servers wins.
@@ -132,46 +129,117 @@ pub fn needs_kubeconfig(version: Version) -> bool {
     version.minor >= 8
 }
 
-fn server_flags(wanted: &Wanted, minor: u32, flags: &mut Vec<String>) -> Result<(), String> {
-    // --api-servers: gone in 1.8; until 1.3 it wins over the kubeconfig's server.
-    if minor <= 3 || (minor <= 7 && wanted.kubeconfig.is_none()) {
+fn server(line: &mut Line, wanted: &Wanted, version: Version) -> Result<(), String> {
+    let column = version.column();
+    // Until 1.3 it wins over the kubeconfig's server.
+    if column <= 3 || (!needs_kubeconfig(version) && wanted.kubeconfig.is_none()) {
         let url = wanted.server.to_string();
-        let server = if wanted.server.scheme() == Scheme::Http {
-            url.trim_start_matches("http://").to_owned()
+        line.set("api-servers", &json!(url.strip_prefix("http://").unwrap_or(&url)));
+    }
+    let Some(path) = &wanted.kubeconfig else {
+        let must = needs_kubeconfig(version);
+        return if must {
+            Err("this kubelet takes the server from a kubeconfig only".into())
         } else {
-            url
+            Ok(())
         };
-        flags.push(format!("--api-servers={server}"));
-    }
-    match &wanted.kubeconfig {
-        Some(path) => flags.push(format!("--kubeconfig={path}")),
-        None if minor >= 8 => return Err("this kubelet takes the server from a kubeconfig only".into()),
-        None => {}
-    }
+    };
+    line.set("kubeconfig", &json!(path));
     // 1.4 to 1.7 use the kubeconfig's server only when told to insist on the file.
-    if (4..=7).contains(&minor) && wanted.kubeconfig.is_some() {
-        flags.push("--require-kubeconfig".into());
+    if (4..=7).contains(&column) {
+        line.set("require-kubeconfig", &json!(true));
     }
     Ok(())
 }
 
-fn runtime_flags(wanted: &Wanted, minor: u32, flags: &mut Vec<String>) -> Result<(), String> {
-    let default = if minor >= 24 { Runtime::Endpoint(CONTAINERD.into()) } else { Runtime::Docker };
+fn cluster(line: &mut Line, wanted: &Wanted, column: u8) {
+    let mut servers: Vec<String> = wanted.cluster_dns.iter().map(IpAddr::to_string).collect();
+    // One address until 1.5, a list since 1.6 (options.go).
+    if column <= 5 && servers.len() > 1 {
+        servers.truncate(1);
+        line.note(format!("--cluster-dns: kubelet 1.{column} takes one server, {} is it", servers[0]));
+    }
+    if !servers.is_empty() {
+        line.set("cluster-dns", &json!(servers));
+    }
+    if let Some(domain) = &wanted.cluster_domain {
+        line.set("cluster-domain", &json!(domain));
+    }
+    if let Some(image) = &wanted.pause_image {
+        line.set_option("--pause-image", "pod-infra-container-image", &json!(image));
+    }
+}
+
+fn runtime(line: &mut Line, wanted: &Wanted, version: Version) -> Result<(), String> {
+    let column = version.column();
+    let default = if column >= 24 { Runtime::Endpoint(CONTAINERD.into()) } else { Runtime::Docker };
     match wanted.runtime.as_ref().unwrap_or(&default) {
-        Runtime::Docker if minor >= 24 => Err(format!(
-            "--runtime docker: kubelet 1.{minor} has no docker client (gone in 1.24): give a CRI socket"
+        Runtime::Docker if column >= 24 => Err(format!(
+            "--runtime docker: kubelet {version} has no docker client (gone in 1.24): give a CRI socket"
         )),
         Runtime::Docker => Ok(()),
-        Runtime::Endpoint(_) if minor < 5 => {
-            Err(format!("--runtime: kubelet 1.{minor} knows docker only (CRI came in 1.5)"))
+        Runtime::Endpoint(_) if column < 5 => {
+            Err(format!("--runtime: kubelet {version} knows docker only (CRI came in 1.5)"))
         }
         Runtime::Endpoint(socket) => {
-            if minor <= 23 {
-                flags.push("--container-runtime=remote".into());
+            // Only 1.5 has it off: it then dials dockershim's own socket.
+            line.set("experimental-cri", &json!(true));
+            if column <= 23 {
+                line.set("container-runtime", &json!("remote"));
             }
-            flags.push(format!("--container-runtime-endpoint={socket}"));
+            // URLs are understood since 1.7 (pull request 46089), paths until then.
+            let path = socket.strip_prefix("unix://").filter(|_| column < 7);
+            line.set("container-runtime-endpoint", &json!(path.unwrap_or(socket)));
             Ok(())
         }
+    }
+}
+
+fn host(line: &mut Line, wanted: &Wanted, column: u8) {
+    if let Some(driver) = wanted.cgroup_driver {
+        line.set_option("--cgroup-driver", "cgroup-driver", &json!(driver.to_string()));
+    }
+    if let Some(path) = &wanted.resolv_conf {
+        line.set_option("--resolv-conf", "resolv-conf", &json!(path));
+    }
+    let mut addresses: Vec<String> = wanted.node_ip.iter().map(IpAddr::to_string).collect();
+    if (2..20).contains(&column) && addresses.len() > 1 {
+        addresses.truncate(1);
+        line.note(format!("--node-ip: kubelet 1.{column} takes one address, {} is it", addresses[0]));
+    }
+    if !addresses.is_empty() {
+        line.set_option("--node-ip", "node-ip", &json!(addresses));
+    }
+    // Before 1.8 swap is allowed, before 1.31 cgroup v1 is.
+    if wanted.allow_swap {
+        line.set("fail-swap-on", &json!(false));
+    }
+    if wanted.allow_cgroup_v1 {
+        line.set("fail-cgroupv1", &json!(false));
+    }
+    if let Some(port) = wanted.healthz_port {
+        line.set("healthz-port", &json!(port));
+    }
+}
+
+/// Says everything: by flags alone the kubelet lets everybody in, with a file nobody it does not know.
+fn api(line: &mut Line, wanted: &Wanted, version: Version) {
+    line.set("read-only-port", &json!(wanted.read_only_port));
+    let known_only = matches!(wanted.api, Api::Authenticated { .. });
+    if version.column() < 5 {
+        if known_only {
+            line.note(format!(
+                "kubelet {version} asks nobody who they are (it came in 1.5): its API is open to whoever \
+                 reaches port 10250"
+            ));
+        }
+        return;
+    }
+    line.set("anonymous-auth", &json!(!known_only));
+    line.set("authentication-token-webhook", &json!(known_only));
+    line.set("authorization-mode", &json!(if known_only { "Webhook" } else { "AlwaysAllow" }));
+    if let Api::Authenticated { client_ca: Some(path) } = &wanted.api {
+        line.set("client-ca-file", &json!(path));
     }
 }
 

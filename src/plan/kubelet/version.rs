@@ -14,6 +14,11 @@ pub struct Version {
 pub const NEWEST_KNOWN: Version = Version { minor: 38 };
 
 impl Version {
+    /// Its column of the table: a version that is newer than the table has the last one.
+    pub fn column(self) -> u8 {
+        u8::try_from(self.minor.min(NEWEST_KNOWN.minor)).unwrap_or(u8::MAX)
+    }
+
     /// Whether that is what a kubelet prints that was built without its version, as some distributions
     /// do: `Kubernetes v0.0.0-master+faecb196815e2`. It parses as no version; its `--help` tells
     /// ([`super::versions_by_help`]).

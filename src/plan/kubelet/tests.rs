@@ -1,0 +1,324 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use super::table::{self, Standing};
+use super::*;
+
+/// What `kubelet-launch --server URL` asks for.
+pub fn plain(minor: u32) -> Wanted {
+    Wanted {
+        name: "10.10.48.1".parse().unwrap(),
+        server: "http://192.168.56.101:8080".parse().unwrap(),
+        kubeconfig: (minor >= 8).then(|| "/run/kboot/kubelet.kubeconfig".into()),
+        manifests: "/etc/kubernetes/manifests".into(),
+        address: "0.0.0.0".parse().unwrap(),
+        register_node: false,
+        cluster_dns: vec![],
+        cluster_domain: None,
+        pause_image: None,
+        runtime: None,
+        cgroup_driver: None,
+        resolv_conf: None,
+        node_ip: vec![],
+        allow_swap: false,
+        allow_cgroup_v1: false,
+        read_only_port: 0,
+        healthz_port: None,
+        api: Api::Open,
+    }
+}
+
+/// Everything that can be asked for.
+fn full(minor: u32) -> Wanted {
+    Wanted {
+        name: "worker-7.example".parse().unwrap(),
+        server: "https://[fd00:7::1]:6443".parse().unwrap(),
+        kubeconfig: Some("/etc/kubernetes/kubelet.conf".into()),
+        address: "::".parse().unwrap(),
+        register_node: true,
+        cluster_dns: vec!["10.96.0.10".parse().unwrap(), "fd00:96::a".parse().unwrap()],
+        cluster_domain: Some("cluster.local".into()),
+        pause_image: Some("registry.example/pause:3.9".into()),
+        runtime: (minor >= 5).then(|| Runtime::Endpoint("unix:///run/crio/crio.sock".into())),
+        cgroup_driver: Some(CgroupDriver::Systemd),
+        resolv_conf: Some("/run/systemd/resolve/resolv.conf".into()),
+        node_ip: vec!["10.10.48.1".parse().unwrap(), "fd00:48::1".parse().unwrap()],
+        allow_swap: true,
+        allow_cgroup_v1: true,
+        read_only_port: 10255,
+        healthz_port: Some(10348),
+        api: Api::Authenticated { client_ca: Some("/etc/kubernetes/pki/ca.crt".into()) },
+        ..plain(minor)
+    }
+}
+
+const CONFIG: &str = "/run/kboot/kubelet.json";
+
+fn composed(wanted: &Wanted, minor: u32, extra: &str) -> Composed {
+    let extra: Vec<String> = extra.split_whitespace().map(str::to_owned).collect();
+    compose(wanted, Version { minor }, &extra, CONFIG).unwrap()
+}
+
+fn text(title: &str, composed: &Composed) -> String {
+    let mut text = format!("## {title}\n");
+    for flag in &composed.flags {
+        writeln!(text, "{flag}").unwrap();
+    }
+    for note in &composed.notes {
+        writeln!(text, "note: {note}").unwrap();
+    }
+    if let Some(config) = &composed.config {
+        writeln!(text, "{}", serde_json::to_string_pretty(config).unwrap()).unwrap();
+    }
+    text
+}
+
+/// One file for each run of versions that are told the same. `KBOOT_UPDATE_GOLDEN=1` rewrites them.
+#[test]
+fn every_version_is_told_what_the_golden_files_say() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kubelet");
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    let mut era: Vec<u32> = Vec::new();
+    let both = |minor| {
+        let texts = [
+            text("plain", &composed(&plain(minor), minor, "")),
+            text("full", &composed(&full(minor), minor, "")),
+        ];
+        texts.join("\n").replace(&format!("kubelet 1.{minor} "), "kubelet 1.N ")
+    };
+    for minor in 0..=NEWEST_KNOWN.minor {
+        era.push(minor);
+        if minor == NEWEST_KNOWN.minor || both(minor + 1) != both(minor) {
+            let name = format!("1.{:02}-1.{minor:02}.txt", era[0]);
+            let versions: Vec<String> = era.drain(..).map(|m| format!("1.{m}")).collect();
+            files.insert(name, format!("# {}\n{}", versions.join(" "), both(minor)));
+        }
+    }
+    if std::env::var_os("KBOOT_UPDATE_GOLDEN").is_some() {
+        fs::remove_dir_all(&dir).unwrap_or_default();
+        fs::create_dir_all(&dir).unwrap();
+        for (name, text) in &files {
+            fs::write(dir.join(name), text).unwrap();
+        }
+    }
+    let found: BTreeMap<String, String> = fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    for (name, text) in &files {
+        assert_eq!(found.get(name), Some(text), "{name}");
+    }
+    assert_eq!(found.len(), files.len(), "{:?}", found.keys());
+}
+
+fn variants(minor: u32) -> Vec<Wanted> {
+    let mut variants = vec![plain(minor), full(minor)];
+    for open in [false, true] {
+        for docker in [false, true] {
+            let api = if open { Api::Open } else { Api::Authenticated { client_ca: None } };
+            let runtime = if docker { (minor < 24).then_some(Runtime::Docker) } else { full(minor).runtime };
+            variants.push(Wanted { api: api.clone(), runtime: runtime.clone(), ..full(minor) });
+            variants.push(Wanted { runtime, api, ..plain(minor) });
+        }
+    }
+    variants
+}
+
+fn paths(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value.as_object() {
+        Some(map) => {
+            for (key, inner) in map {
+                let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                paths(inner, &at, found);
+            }
+        }
+        None => found.push(at.to_owned()),
+    }
+}
+
+#[test]
+fn nothing_is_outside_its_life() {
+    let extras =
+        ["", "--api-servers=x --container-runtime remote --config-dir=/d --v=2 --pod_manifest_path=/m"];
+    for minor in 0..=NEWEST_KNOWN.minor {
+        let column = u8::try_from(minor).unwrap();
+        for (wanted, extra) in variants(minor).iter().flat_map(|w| extras.map(|e| (w, e))) {
+            // The server is kboot's own matter there.
+            let extra = if minor < 8 { extra.trim_start_matches("--api-servers=x") } else { extra };
+            let composed = composed(wanted, minor, extra);
+            let mut names: Vec<String> = Vec::new();
+            for flag in composed.flags.iter().filter_map(|f| f.strip_prefix("--")) {
+                let name = flag.split('=').next().unwrap().replace('_', "-");
+                assert!(matches!(table::standing(&name, column), Standing::Lives(_)), "1.{minor}: --{flag}");
+                names.push(name);
+            }
+            let count = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), count, "1.{minor}: each once: {:?}", composed.flags);
+            let mut fields = Vec::new();
+            paths(&composed.config.clone().unwrap_or_else(|| json!({})), "", &mut fields);
+            assert_eq!(fields.is_empty(), minor < 10, "1.{minor}");
+            for path in fields.iter().filter(|p| !["kind", "apiVersion"].contains(&p.as_str())) {
+                let lives = table::FIELDS.iter().any(|f| f.path == path && f.lives(column));
+                assert!(lives, "1.{minor}: {path}");
+            }
+        }
+    }
+}
+
+/// A second opinion: first and last minor of what is composed, from the tagged sources and release notes,
+/// written down apart from the table.
+#[test]
+fn no_version_sees_a_flag_it_does_not_know() {
+    let lives: [(&str, u32, u32); 29] = [
+        ("--config", 0, 3),
+        ("--config", 10, 99),
+        ("--pod-manifest-path", 4, 9),
+        ("--configure-cbr0", 0, 4),
+        ("--register-node", 0, 22),
+        ("--api-servers", 0, 7),
+        ("--kubeconfig", 0, 99),
+        ("--require-kubeconfig", 4, 7),
+        ("--address", 0, 9),
+        ("--hostname-override", 0, 99),
+        ("--cluster-dns", 0, 9),
+        ("--cluster-domain", 0, 9),
+        ("--pod-infra-container-image", 0, 34),
+        ("--experimental-cri", 5, 5),
+        ("--container-runtime", 5, 23),
+        ("--container-runtime-endpoint", 5, 26),
+        ("--cgroup-driver", 5, 9),
+        ("--resolv-conf", 1, 9),
+        ("--node-ip", 2, 99),
+        ("--fail-swap-on", 8, 9),
+        ("--healthz-port", 0, 9),
+        ("--read-only-port", 0, 9),
+        ("--anonymous-auth", 5, 9),
+        ("--authentication-token-webhook", 5, 9),
+        ("--authorization-mode", 5, 9),
+        ("--client-ca-file", 5, 9),
+        ("registerNode", 23, 99),
+        ("containerRuntimeEndpoint", 27, 99),
+        ("failCgroupV1", 31, 99),
+    ];
+    for minor in 0..=NEWEST_KNOWN.minor {
+        for wanted in [plain(minor), full(minor)] {
+            let composed = composed(&wanted, minor, "");
+            let mut said: Vec<String> =
+                composed.flags.iter().map(|f| f.split('=').next().unwrap().to_owned()).collect();
+            let mut fields = Vec::new();
+            paths(&composed.config.unwrap_or_else(|| json!({})), "", &mut fields);
+            said.extend(fields.into_iter().filter(|f| lives.iter().any(|(name, ..)| name == f)));
+            for name in &said {
+                let mut of_name = lives.iter().filter(|(n, ..)| n == name);
+                assert!(
+                    of_name.any(|(_, first, last)| (*first..=*last).contains(&minor)),
+                    "1.{minor}: {name}"
+                );
+            }
+            // The full one says everything that the version knows.
+            if wanted.allow_swap {
+                for (name, first, last) in lives.iter().filter(|(n, ..)| *n != "--api-servers") {
+                    let due = (*first..=*last).contains(&minor);
+                    assert!(!due || said.iter().any(|s| s == name), "1.{minor}: no {name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_api_is_never_left_to_defaults() {
+    for minor in 0..=NEWEST_KNOWN.minor {
+        let open = composed(&plain(minor), minor, "");
+        let closed = composed(&full(minor), minor, "");
+        if minor >= 10 {
+            let of = |c: &Composed, path: &str| c.config.as_ref().unwrap().pointer(path).cloned();
+            for (composed, anonymous, webhook, mode, port) in
+                [(&open, true, false, "AlwaysAllow", 0), (&closed, false, true, "Webhook", 10255)]
+            {
+                assert_eq!(of(composed, "/authentication/anonymous/enabled"), Some(json!(anonymous)));
+                assert_eq!(of(composed, "/authentication/webhook/enabled"), Some(json!(webhook)));
+                assert_eq!(of(composed, "/authorization/mode"), Some(json!(mode)));
+                assert_eq!(of(composed, "/readOnlyPort"), Some(json!(port)));
+            }
+            assert_eq!(
+                of(&closed, "/authentication/x509/clientCAFile"),
+                Some(json!("/etc/kubernetes/pki/ca.crt"))
+            );
+        } else {
+            let has = |c: &Composed, flag: &str| c.flags.iter().any(|f| f == flag);
+            assert!(has(&open, "--read-only-port=0") && has(&closed, "--read-only-port=10255"));
+            assert_eq!(has(&open, "--anonymous-auth=true"), minor >= 5);
+            assert_eq!(has(&closed, "--anonymous-auth=false"), minor >= 5);
+            assert_eq!(has(&closed, "--authorization-mode=Webhook"), minor >= 5);
+            let warned = closed.notes.iter().any(|n| n.contains("open to whoever reaches port 10250"));
+            assert_eq!(warned, minor < 5);
+        }
+    }
+}
+
+#[test]
+fn the_operators_own_flags_win() {
+    let flags = |minor, extra: &str| composed(&plain(minor), minor, extra);
+    let early = flags(9, "--read_only_port=10255 --v=2");
+    assert!(!early.flags.contains(&"--read-only-port=0".to_owned()), "{early:?}");
+    assert!(early.flags.ends_with(&["--read_only_port=10255".into(), "--v=2".into()]), "{early:?}");
+    assert_eq!(early.notes, ["--read-only-port: yours counts, kboot's own is left out"]);
+    let late = flags(20, "--read-only-port 10255 --register-node --anonymous-auth=false");
+    let config = late.config.unwrap();
+    assert_eq!((config.get("readOnlyPort"), config.pointer("/authentication/anonymous")), (None, None));
+    assert_eq!(config.pointer("/authorization/mode"), Some(&json!("AlwaysAllow")));
+    assert!(!late.flags.contains(&"--register-node=false".to_owned()), "{:?}", late.flags);
+    assert_eq!(late.notes.len(), 3);
+    // Two names of one directory.
+    let both = flags(5, "--config /m");
+    assert!(!both.flags.iter().any(|f| f.starts_with("--pod-manifest-path")), "{both:?}");
+    // What that version does not know does not count.
+    let gone = flags(30, "--container-runtime=docker --v=2");
+    assert_eq!(gone.flags.last().unwrap(), "--v=2");
+    assert_eq!(gone.config.unwrap()["containerRuntimeEndpoint"], "unix:///run/containerd/containerd.sock");
+    assert_eq!(
+        gone.notes,
+        ["--container-runtime is left out for kubelet 1.30: gone in 1.27; now: --container-runtime-endpoint"]
+    );
+}
+
+#[test]
+fn docker_after_1_23_and_cri_before_1_5_are_refused() {
+    let of = |runtime: Runtime, minor| {
+        compose(&Wanted { runtime: Some(runtime), ..plain(minor) }, Version { minor }, &[], CONFIG)
+    };
+    assert_eq!(
+        of(Runtime::Docker, 24).unwrap_err(),
+        "--runtime docker: kubelet 1.24 has no docker client (gone in 1.24): give a CRI socket"
+    );
+    assert!(of(Runtime::Docker, 23).is_ok());
+    let socket: Runtime = "/run/x.sock".parse().unwrap();
+    assert_eq!(
+        of(socket.clone(), 4).unwrap_err(),
+        "--runtime: kubelet 1.4 knows docker only (CRI came in 1.5)"
+    );
+    for (minor, flag) in [
+        (5, "--container-runtime-endpoint=/run/x.sock"),
+        (6, "--container-runtime-endpoint=/run/x.sock"),
+        (7, "--container-runtime-endpoint=unix:///run/x.sock"),
+        (26, "--container-runtime-endpoint=unix:///run/x.sock"),
+    ] {
+        let flags = of(socket.clone(), minor).unwrap().flags;
+        assert!(flags.contains(&flag.to_owned()), "1.{minor}: {flags:?}");
+    }
+}
+
+#[test]
+fn a_newer_version_is_taken_for_the_newest_known() {
+    let newest = composed(&full(38), 38, "");
+    let newer = composed(&full(38), 45, "");
+    assert_eq!((newer.flags, newer.config), (newest.flags, newest.config));
+}
