@@ -74,6 +74,8 @@ mod flannel_lease;
 mod front;
 #[path = "cases/input.rs"]
 mod input;
+#[path = "cases/kubelet_flags.rs"]
+mod kubelet_flags;
 #[path = "cases/kubelet_launch.rs"]
 mod kubelet_launch;
 #[path = "cases/mk_docker_opts.rs"]

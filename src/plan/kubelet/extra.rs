@@ -52,6 +52,11 @@ impl Extra {
         match table::standing(name, version.column()) {
             Standing::Lives(flag) => {
                 refuse(flag, version)?;
+                if flag.name == "config-dir" && version.column() < 30 {
+                    self.notes.push(format!(
+                        "--config-dir: kubelet {version} wants KUBELET_CONFIG_DROPIN_DIR_ALPHA=1 in its environment"
+                    ));
+                }
                 self.words.push(word.to_owned());
                 self.given.push(flag.name);
                 if flag.takes_value && !has_value {
@@ -195,6 +200,12 @@ mod tests {
                 "--container-log-x 5 --v=2",
                 "--container-log-x 5 --v=2",
                 "--container-log-x is unknown to kboot: passed on to kubelet 1.20",
+            ),
+            (
+                29,
+                "--config-dir /x",
+                "--config-dir /x",
+                "--config-dir: kubelet 1.29 wants KUBELET_CONFIG_DROPIN_DIR_ALPHA=1 in its environment",
             ),
             (20, "--nope --v=2", "--nope --v=2", "--nope is unknown to kboot: passed on to kubelet 1.20"),
             (

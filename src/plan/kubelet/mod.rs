@@ -203,7 +203,8 @@ fn host(line: &mut Line, wanted: &Wanted, column: u8) {
         line.set_option("--resolv-conf", "resolv-conf", &json!(path));
     }
     let mut addresses: Vec<String> = wanted.node_ip.iter().map(IpAddr::to_string).collect();
-    if (2..20).contains(&column) && addresses.len() > 1 {
+    // 1.20.2 ends over two: "not supported in a single-stack cluster". The gate is on since 1.21.
+    if (2..21).contains(&column) && addresses.len() > 1 {
         addresses.truncate(1);
         line.note(format!("--node-ip: kubelet 1.{column} takes one address, {} is it", addresses[0]));
     }

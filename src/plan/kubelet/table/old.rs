@@ -8,7 +8,7 @@ pub const FLAGS: &[Flag] = &[
     switch("allow-privileged", 0, Options).deprecated(10).gone(15).say("a pod's own security context"),
     value("api-servers", 0, Options).deprecated(4).gone(8).say("the kubeconfig's server"),
     value("auth-path", 0, Options).deprecated(2).gone(6).say("--kubeconfig"),
-    switch("babysit-daemons", 2, Options).deprecated(2).gone(8).read(Neither),
+    switch("babysit-daemons", 2, Options).deprecated(2).gone(7).read(Neither),
     value("bootstrap-checkpoint-path", 9, Pull(91_577)).gone(19).say("static pods"),
     value("cadvisor-port", 0, Pull(65_707)).deprecated(10).gone(12).say("a cAdvisor of its own"),
     // The directory of manifests; the file of settings has a life of its own from 1.10 on.
@@ -39,17 +39,17 @@ pub const FLAGS: &[Flag] = &[
     value("host-network-sources", 0, Notes).deprecated(10).gone(15).say("pod security admission").read(Gone),
     value("host-pid-sources", 1, Notes).deprecated(10).gone(15).say("pod security admission").read(Gone),
     value("init-config-dir", 8, Options).gone(10).say("--config"),
-    value("low-diskspace-threshold-mb", 0, Options).gone(6).say("--eviction-hard").read(First),
+    value("low-diskspace-threshold-mb", 0, Options).gone(7).say("--eviction-hard").read(First),
     value("network-plugin-dir", 1, Options).deprecated(7).gone(9).say("--cni-bin-dir"),
-    value("outofdisk-transition-frequency", 2, Options).gone(8).read(First),
+    value("outofdisk-transition-frequency", 2, Options).gone(7).read(First),
     switch("reconcile-cidr", 2, Options).deprecated(5).gone(6),
     switch("require-kubeconfig", 4, Options)
         .deprecated(8)
         .gone(10)
         .say("--kubeconfig, which insists by itself"),
     value("resource-container", 0, Pull(40_048)).deprecated(2).gone(6).say("--kubelet-cgroups"),
-    value("rkt-api-endpoint", 3, Options).gone(12).read(Neither),
-    value("rkt-path", 1, Options).gone(12).read(Neither),
+    value("rkt-api-endpoint", 3, Options).gone(11).read(Neither),
+    value("rkt-path", 1, Options).gone(11).read(Neither),
     value("rkt-stage1-image", 2, Options).deprecated(4).gone(7).read(First),
     value("system-container", 0, Pull(40_048)).deprecated(2).gone(6).say("--system-cgroups"),
 ];
