@@ -26,8 +26,8 @@ fn real() -> Option<PathBuf> {
 fn listed(help: &str) -> BTreeSet<(String, bool)> {
     let mut found = BTreeSet::new();
     for line in help.lines().filter(|l| l.starts_with("      --") || l.starts_with("  -")) {
-        let mut words = line.trim_start().splitn(2, "--").nth(1).unwrap().splitn(2, "  ");
-        let mut flag = words.next().unwrap().split(' ');
+        let (_, flag) = line.split_once("--").unwrap();
+        let mut flag = flag.split("  ").next().unwrap().split(' ');
         let name = flag.next().unwrap();
         let takes_value = flag.next().is_some_and(|kind| !kind.contains("[=true]"));
         found.insert((name.to_owned(), takes_value));
@@ -43,9 +43,9 @@ fn the_column_of_1_20_is_what_the_real_kubelet_lists() {
     let listed = listed(help.ok());
     let alive: BTreeSet<(String, bool)> =
         table::flags().filter(|f| f.lives(OF.column())).map(|f| (f.name.to_owned(), f.takes_value)).collect();
-    let only_there: Vec<_> = listed.difference(&alive).collect();
-    let only_here: Vec<_> = alive.difference(&listed).collect();
-    assert!(only_there.is_empty() && only_here.is_empty(), "listed: {only_there:?}, table: {only_here:?}");
+    let unknown: Vec<_> = listed.difference(&alive).collect();
+    let surplus: Vec<_> = alive.difference(&listed).collect();
+    assert!(unknown.is_empty() && surplus.is_empty(), "listed: {unknown:?}, table: {surplus:?}");
     // Deprecated in favour of the file is what the table has a field for.
     for line in help.ok().lines().filter(|l| l.contains("should be set via the config file")) {
         let Some(name) = line.trim_start().strip_prefix("--") else { continue };

@@ -52,11 +52,7 @@ impl Extra {
         match table::standing(name, version.column()) {
             Standing::Lives(flag) => {
                 refuse(flag, version)?;
-                if flag.name == "config-dir" && version.column() < 30 {
-                    self.notes.push(format!(
-                        "--config-dir: kubelet {version} wants KUBELET_CONFIG_DROPIN_DIR_ALPHA=1 in its environment"
-                    ));
-                }
+                self.notes.extend(caution(flag, version));
                 self.words.push(word.to_owned());
                 self.given.push(flag.name);
                 if flag.takes_value && !has_value {
@@ -113,6 +109,13 @@ fn refuse(flag: &Flag, version: Version) -> Result<(), String> {
         _ => return Ok(()),
     };
     Err(format!("--{}: {why}", flag.name))
+}
+
+/// What else a flag wants.
+fn caution(flag: &Flag, version: Version) -> Option<String> {
+    (flag.name == "config-dir" && version.column() < 30).then(|| {
+        format!("--config-dir: kubelet {version} wants KUBELET_CONFIG_DROPIN_DIR_ALPHA=1 in its environment")
+    })
 }
 
 #[cfg(test)]

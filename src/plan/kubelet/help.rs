@@ -84,7 +84,7 @@ mod tests {
     fn other_texts_are_no_help() {
         assert_eq!(versions_by_help(""), None);
         assert_eq!(versions_by_help("Usage:\n  --address ip\n  --port int\n"), None);
-        let other = (0..80).map(|i| format!("  --option-{i} string\n")).collect::<Vec<_>>().concat();
+        let other: String = (0..80).fold(String::new(), |text, i| format!("{text}  --option-{i} x\n"));
         assert_eq!(versions_by_help(&other), None);
     }
 

@@ -10,7 +10,7 @@ fn variants(minor: u32) -> Vec<Wanted> {
             let api = if open { Api::Open } else { Api::Authenticated { client_ca: None } };
             let runtime = if docker { (minor < 24).then_some(Runtime::Docker) } else { full(minor).runtime };
             variants.push(Wanted { api: api.clone(), runtime: runtime.clone(), ..full(minor) });
-            variants.push(Wanted { api, runtime, ..plain(minor) });
+            variants.push(Wanted { runtime, api, ..plain(minor) });
         }
     }
     variants
