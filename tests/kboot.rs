@@ -78,6 +78,10 @@ mod input;
 mod kubelet_flags;
 #[path = "cases/kubelet_launch.rs"]
 mod kubelet_launch;
+#[path = "cases/kubelet_process.rs"]
+mod kubelet_process;
+#[path = "cases/kubelet_supervise.rs"]
+mod kubelet_supervise;
 #[path = "cases/mk_docker_opts.rs"]
 mod mk_docker_opts;
 #[path = "cases/modules.rs"]

@@ -13,6 +13,7 @@ pub mod net;
 pub mod odd_server;
 pub mod packets;
 pub mod ruleset;
+pub mod supervised;
 
 use std::ffi::OsStr;
 use std::fs;
