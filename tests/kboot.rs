@@ -76,6 +76,8 @@ mod front;
 mod input;
 #[path = "cases/kubelet_flags.rs"]
 mod kubelet_flags;
+#[path = "cases/kubelet_health.rs"]
+mod kubelet_health;
 #[path = "cases/kubelet_launch.rs"]
 mod kubelet_launch;
 #[path = "cases/kubelet_process.rs"]
