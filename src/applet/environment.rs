@@ -45,15 +45,18 @@ const SILENCES: [(&str, &[&str]); 21] = [
     ("--cert", &["--key"]),
 ];
 
-/// Options that mean something else in other applets (a Node's name, a TLS key, other formats): from
+/// Options that mean something else in other applets (a Node's name, a TLS key, other formats, flannel's network): from
 /// the environment, only the applet's own variable counts for them.
-pub const OWN_VARIABLE_ONLY: [(&str, &str); 10] = [
+pub const OWN_VARIABLE_ONLY: [(&str, &str); 13] = [
     ("bridge", "--name"),
     ("kubelet-launch", "--address"),
     ("kubelet-launch", "--check"),
     ("docker-flags", "--key"),
     ("docker-flags", "--output"),
     ("docker-flags", "--restart"),
+    ("cni-config", "--name"),
+    ("cni-config", "--network"),
+    ("cni-config", "--output"),
     ("mk-docker-opts.sh", "--key"),
     ("mk-docker-opts.sh", "--output"),
     ("docker-flags", "--format"),

@@ -2,7 +2,9 @@
 
 mod bridge;
 mod cli;
+mod cni_config;
 mod docker_flags;
+mod drift;
 mod environment;
 mod etcd;
 mod etcd_config;
@@ -15,6 +17,7 @@ mod lease;
 mod mk_docker_opts;
 mod node_name;
 mod options;
+mod pod_bridge;
 mod program_version;
 mod register;
 mod report;
@@ -47,12 +50,13 @@ pub struct Applet {
 }
 
 /// All applets, in the order of a boot.
-pub static APPLETS: [Applet; 7] = [
+pub static APPLETS: [Applet; 8] = [
     etcd_config::APPLET,
     flannel_env::APPLET,
     bridge::APPLET,
     docker_flags::APPLET,
     mk_docker_opts::APPLET,
+    cni_config::APPLET,
     kubelet_launch::APPLET,
     register::APPLET,
 ];

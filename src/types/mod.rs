@@ -3,6 +3,7 @@
 
 mod cidr;
 mod duration;
+mod hairpin;
 mod host_range;
 mod ifname;
 mod mac;
@@ -13,6 +14,7 @@ mod version;
 
 pub use cidr::Cidr;
 pub use duration::Timeout;
+pub use hairpin::Hairpin;
 pub use host_range::HostRange;
 pub use ifname::IfName;
 pub use mac::Mac;

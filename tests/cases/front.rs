@@ -6,12 +6,13 @@ use std::os::unix::process::CommandExt;
 
 use crate::support::{Done, Scratch, binary, finish, kboot, run};
 
-const APPLETS: [&str; 7] = [
+const APPLETS: [&str; 8] = [
     "etcd-config",
     "flannel-env",
     "bridge",
     "docker-flags",
     "mk-docker-opts.sh",
+    "cni-config",
     "kubelet-launch",
     "register",
 ];

@@ -6,11 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 use crate::support::{Done, Scratch, finish, kboot, run};
 
 /// Each applet with arguments that are enough for it, as far as its input goes.
-const CALLS: [(&str, &[&str]); 6] = [
+const CALLS: [(&str, &[&str]); 7] = [
     ("etcd-config", &["--network", "10.7.0.0/16", "--endpoints", "http://127.0.0.1:1"]),
     ("flannel-env", &[]),
     ("bridge", &["--no-masquerade"]),
     ("docker-flags", &["--bridge", "br-pods"]),
+    ("cni-config", &["--output", "-"]),
     ("kubelet-launch", &["--kubelet-version", "1.1", "--server", "10.99.0.1:8080", "--dry-run"]),
     ("register", &["--server", "http://127.0.0.1:1"]),
 ];

@@ -1,24 +1,16 @@
 //! Whether everything is as wanted: a look at all that a run would change, and at what docker and the
 //! Node take for this host's subnet. Nothing is changed.
 
-use serde_json::json;
-
 use super::goal::{self, Goal};
 use super::up::whole;
 use super::{Run, look, neighbours, settings};
+use crate::applet::drift::{self, Difference};
 use crate::applet::lease;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plan::bridge::{Change, Plan};
 use crate::sys::iptables::Iptables;
 use crate::sys::wait::Deadline;
 use crate::types::Timeout;
-
-/// One difference.
-struct Difference {
-    what: String,
-    /// What a run would do about it.
-    fix: Option<String>,
-}
 
 /// Looks and compares; exit 3 when anything differs, a line for each on stdout.
 pub fn check(run: &mut Run<'_>) -> Result<()> {
@@ -56,25 +48,9 @@ fn differences(plan: &Plan) -> Vec<Difference> {
 }
 
 fn tell(run: &mut Run<'_>, goal: &Goal, plan: &Plan, found: &[Difference]) -> Result<()> {
-    let list = found.iter().map(|d| json!({"what": d.what, "fix": d.fix}));
-    run.report.found("differences", list.collect());
     run.report.already(plan.already);
-    for difference in found {
-        run.report.data(&format!("{}\n", difference.what))?;
-    }
-    if found.is_empty() {
-        let addrs: Vec<String> = goal.link.addrs.iter().map(ToString::to_string).collect();
-        run.report.summary(format_args!("{} {} as wanted", run.name, addrs.join(" ")));
-        return Ok(());
-    }
-    let count = match found.len() {
-        1 => "1 difference".to_owned(),
-        n => format!("{n} differences"),
-    };
-    let by_kboot = found.iter().filter(|d| d.fix.is_some()).count();
-    Err(Error::conflict(match by_kboot {
-        0 => format!("{count}, none of the bridge's own"),
-        n if n == found.len() => format!("{count}: run it without --check to mend that"),
-        n => format!("{count}: run it without --check to mend {n} of them"),
-    }))
+    drift::tell(run.report, found, "the bridge's")?;
+    let addrs: Vec<String> = goal.link.addrs.iter().map(ToString::to_string).collect();
+    run.report.summary(format_args!("{} {} as wanted", run.name, addrs.join(" ")));
+    Ok(())
 }

@@ -1,13 +1,13 @@
 //! What is wanted in all, once the lease is known.
 
-use super::{Args, Firewall, Hairpin, Run};
+use super::{Args, Firewall, Run};
 use crate::error::{Error, Result};
 use crate::plan::bridge::Wanted;
 use crate::plan::bridge::masquerade::{Masquerade, masquerade};
 use crate::plan::nat;
-use crate::plan::subnet_env::Lease;
+use crate::plan::subnet_env::{self, Lease};
 use crate::sys::{log, modules};
-use crate::types::{Cidr, IfName};
+use crate::types::{Cidr, Hairpin, IfName};
 
 /// The rules that one address family is to have.
 pub enum Rules {
@@ -79,11 +79,7 @@ fn link(args: &Args, name: &IfName, lease: &Lease) -> Result<Wanted> {
         }
     }
     let mtu = args.mtu.or(lease.mtu);
-    if let Some(mtu) = mtu.filter(|mtu| *mtu < 1280 && addrs.iter().any(|a| !a.is_ipv4())) {
-        return Err(Error::usage(format!(
-            "the MTU {mtu} is too small for IPv6, which needs 1280 (RFC 8200)"
-        )));
-    }
+    subnet_env::check_mtu(mtu, &addrs).map_err(Error::usage)?;
     let cluster = [args.masquerade.as_slice(), &lease.networks, &lease.networks6].concat();
     Ok(Wanted { name: name.clone(), addrs, mtu, cluster, promiscuous, hairpin })
 }

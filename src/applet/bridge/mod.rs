@@ -26,7 +26,7 @@ use crate::sys::iptables::Iptables;
 use crate::sys::link::Links;
 use crate::sys::lock::{self, Lock};
 use crate::sys::wait::Deadline;
-use crate::types::{Cidr, IfName, NodeName};
+use crate::types::{Cidr, Hairpin, IfName, NodeName};
 
 /// The table's entry.
 pub const APPLET: Applet = Applet {
@@ -51,23 +51,6 @@ enum Firewall {
     None,
 }
 
-/// The kubelet's `--hairpin-mode`, by its words.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hairpin {
-    Promiscuous,
-    Veth,
-    None,
-}
-
-fn parse_hairpin(text: &str) -> Result<Hairpin, String> {
-    match text {
-        "promiscuous-bridge" => Ok(Hairpin::Promiscuous),
-        "hairpin-veth" => Ok(Hairpin::Veth),
-        "none" => Ok(Hairpin::None),
-        _ => Err("is promiscuous-bridge, hairpin-veth or none".into()),
-    }
-}
-
 applet_args! {
     /// makes the bridge that pods hang on, with this host's flannel subnet as its address, lets the
     /// kernel forward, and masquerades what pods send out of the cluster. Only differences are
@@ -87,7 +70,7 @@ applet_args! {
         attach: Vec<IfName>,
         /// how a pod reaches itself by a service: promiscuous-bridge, hairpin-veth (for the ports there
         /// are) or none, as the kubelet's option (default: left as it is)
-        #[argh(option, arg_name = "mode", from_str_fn(parse_hairpin))]
+        #[argh(option, arg_name = "mode")]
         hairpin_mode: Option<Hairpin>,
         /// the cluster's network: what pods send elsewhere gets this host's address; repeatable
         /// (default: FLANNEL_NETWORK, unless flanneld masquerades itself)

@@ -12,11 +12,10 @@ use serde_json::json;
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
-use super::{Applet, info_of, lease, program_version};
+use super::{Applet, info_of, lease, pod_bridge, program_version};
 use crate::error::{Error, Result};
 use crate::plan::docker::{self, Mode, Setting, Wanted};
 use crate::plan::subnet_env::{Lease, parse_mtu};
-use crate::sys::link::Links;
 use crate::sys::wait::Deadline;
 use crate::sys::{exec, lock, log, sysctl};
 use crate::types::{IfName, Url, Version, parse_version};
@@ -231,12 +230,7 @@ fn check_output(path: &Path, format: Format) -> Result<()> {
 /// dockerd makes no bridge but docker0, and takes the subnet that it finds on it.
 fn check_bridge(args: &Args, lease: &Lease, report: &mut Report) -> Result<()> {
     let (Some(name), Some(_)) = (&args.bridge, &args.output) else { return Ok(()) };
-    let found = Links::open().and_then(|links| {
-        let link = links.get(name)?;
-        let addrs = link.as_ref().map_or_else(|| Ok(Vec::new()), |l| links.addresses_of(l))?;
-        Ok((link, addrs))
-    });
-    let Ok((link, addrs)) = found else { return Ok(()) };
+    let Ok((link, addrs)) = pod_bridge::look(name) else { return Ok(()) };
     let why = match (&link, lease.subnet) {
         (None, _) => format!("{name} is not there: dockerd does not start without it: kboot bridge makes it"),
         (Some(link), _) if link.kind != "bridge" => format!("{name} is a {} device, not a bridge", link.kind),

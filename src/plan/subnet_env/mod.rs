@@ -147,6 +147,14 @@ pub fn parse_mtu(text: &str) -> Result<u32, String> {
         .ok_or_else(|| "is no MTU: give a number from 68 to 65535".to_owned())
 }
 
+/// Whether links with these addresses can have that MTU.
+pub fn check_mtu(mtu: Option<u32>, addrs: &[Cidr]) -> Result<(), String> {
+    match mtu.filter(|mtu| *mtu < 1280 && addrs.iter().any(|a| !a.is_ipv4())) {
+        Some(mtu) => Err(format!("the MTU {mtu} is too small for IPv6, which needs 1280 (RFC 8200)")),
+        None => Ok(()),
+    }
+}
+
 impl Lease {
     /// Its subnets, IPv4 first.
     pub fn subnets(&self) -> impl Iterator<Item = Cidr> + '_ {
