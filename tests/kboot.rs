@@ -42,6 +42,8 @@ mod bridge_settings;
 mod bridge_state;
 #[path = "cases/bridge_stream.rs"]
 mod bridge_stream;
+#[path = "cases/cni_config.rs"]
+mod cni_config;
 #[path = "cases/docker_daemon.rs"]
 mod docker_daemon;
 #[path = "cases/docker_flags.rs"]

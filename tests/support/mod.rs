@@ -3,6 +3,7 @@
 pub mod api;
 pub mod between;
 pub mod cgroup;
+pub mod cni;
 pub mod docker;
 pub mod etcd;
 pub mod firewall;

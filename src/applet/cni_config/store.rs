@@ -80,15 +80,13 @@ pub fn store(
         }
         Held::Foreign(texts) if !args.replace => {
             let texts = texts.join("; ");
-            let hint = "--replace, or another --output";
-            return Err(Error::conflict(format!("{shown}: is not kboot's: {texts}: {hint}")));
+            return Err(Error::conflict(format!(
+                "{shown}: is not kboot's: {texts}: --replace, or another --output"
+            )));
         }
         Held::Nothing => list.to_string(),
         Held::Own(texts) | Held::Foreign(texts) => {
-            if texts.iter().any(|t| t.starts_with("name is ") || t.contains("ipam.dataDir is ")) {
-                report
-                    .warn("host-local forgets which addresses pods have that run now: drain the node first");
-            }
+            warn_of_pods(&texts, report);
             texts.join("; ")
         }
     };
@@ -98,4 +96,13 @@ pub fn store(
         }
         file::write_atomic(step.path, step.text.as_bytes(), 0o644)
     })
+}
+
+/// host-local keeps its notes by the network's name.
+fn warn_of_pods(differences: &[String], report: &mut Report) {
+    if differences.iter().any(|d| d.starts_with("name is ") || d.contains(".dataDir is ")) {
+        report.warn(
+            "host-local will not know which addresses running pods have, and give them again: drain the node first",
+        );
+    }
 }
