@@ -44,6 +44,10 @@ mod bridge_state;
 mod bridge_stream;
 #[path = "cases/cni_config.rs"]
 mod cni_config;
+#[path = "cases/cni_config_file.rs"]
+mod cni_config_file;
+#[path = "cases/cni_containerd.rs"]
+mod cni_containerd;
 #[path = "cases/docker_daemon.rs"]
 mod docker_daemon;
 #[path = "cases/docker_flags.rs"]
