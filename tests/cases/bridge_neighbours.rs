@@ -1,10 +1,8 @@
 //! bridge --check beside a real dockerd and a real API server: what they take for this host's subnet.
 
-use std::process::{Child, Stdio};
-
 use crate::support::docker::{self, Dockerd};
 use crate::support::host::Host;
-use crate::support::{Done, Process, Scratch, api, binary, need, until};
+use crate::support::{Done, api, binary, way};
 
 fn check(host: &Host, more: &[&str]) -> Done {
     host.kboot(&[&["bridge", "--check"], more].concat())
@@ -48,57 +46,14 @@ fn a_dockerd_on_another_bridge_with_another_mtu_or_of_an_earlier_lease() {
     assert_eq!(check(&host, &[]).code, 0);
 }
 
-/// From a host to the API server, which listens outside.
-struct Way {
-    inside: Child,
-    _outside: Process,
-    _scratch: Scratch,
-}
-
-impl Drop for Way {
-    fn drop(&mut self) {
-        let _ = self.inside.kill();
-        let _ = self.inside.wait();
-    }
-}
-
-/// The API server's port, inside the host too.
-fn bring(host: &Host, api: &api::Api) -> Option<Way> {
-    let socat = need("socat", "tools")?;
-    let scratch = Scratch::new();
-    let socket = scratch.path("api");
-    let outside = Process::start(&socat, &scratch.0.join("log"), |c| {
-        c.args([format!("UNIX-LISTEN:{socket},fork"), format!("TCP:127.0.0.1:{}", api.port)]);
-    });
-    until("socat listens", || scratch.0.join("api").exists());
-    let listen = format!("TCP-LISTEN:{},bind=127.0.0.1,fork", api.port);
-    let to = format!("UNIX-CONNECT:{socket}");
-    let mut inside = host.command("setpriv", &["--pdeathsig", "KILL", "--", "socat", &listen, &to]);
-    let inside = inside.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    until("the API server is there", || {
-        host.sh(&format!("curl -sk {}/livez || true", api.url)).contains("ok")
-    });
-    Some(Way { inside, _outside: outside, _scratch: scratch })
-}
-
-fn kubeconfig(api: &api::Api) -> String {
-    let (url, cacert, token) = (&api.url, &api.cacert, &api.token);
-    let cluster = format!("{{name: c, cluster: {{server: '{url}', certificate-authority: '{cacert}'}}}}");
-    let user = format!("{{name: u, user: {{tokenFile: '{token}'}}}}");
-    let context = "{name: x, context: {cluster: c, user: u}}";
-    format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: x\nclusters: [{cluster}]\nusers: [{user}]\ncontexts: [{context}]\n"
-    )
-}
-
 #[test]
 fn a_node_with_another_pod_cidr() {
     let Some(api) = api::shared() else { return };
     let Some(host) = crate::support::ruleset::host() else { return };
-    let Some(_ways) = bring(&host, api) else { return };
+    let Some(_way) = way::to(api, &host) else { return };
     let bridge = ["--subnet", "10.35.7.1/24", "--masquerade", "10.35.0.0/16", "--firewall", "nft"];
     assert_eq!(host.kboot(&[&["bridge"], &bridge[..]].concat()).code, 0);
-    let config = api.scratch.file("check.conf", kubeconfig(api));
+    let config = api.scratch.file("check.conf", way::kubeconfig(api, &format!("tokenFile: '{}'", api.token)));
     let ask = |more: &[&str]| check(&host, &[&bridge[..], &["--kubeconfig", &config], more].concat());
     let told = |done: &Done, line: &str| {
         assert_eq!(

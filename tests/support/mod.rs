@@ -15,6 +15,7 @@ pub mod odd_server;
 pub mod packets;
 pub mod ruleset;
 pub mod supervised;
+pub mod way;
 
 use std::ffi::OsStr;
 use std::fs;
