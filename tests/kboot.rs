@@ -90,6 +90,8 @@ mod kubelet_launch;
 mod kubelet_process;
 #[path = "cases/kubelet_supervise.rs"]
 mod kubelet_supervise;
+#[path = "cases/kubelet_ready.rs"]
+mod kubelet_ready;
 #[path = "cases/mk_docker_opts.rs"]
 mod mk_docker_opts;
 #[path = "cases/modules.rs"]

@@ -3,6 +3,8 @@
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::tool;
+
 /// For dockerd: nobody asks systemd for cgroups where there is none.
 pub const CGROUPFS: &str = "--exec-opt=native.cgroupdriver=cgroupfs";
 
@@ -25,6 +27,13 @@ impl Cgroup {
         let mut command = Command::new("setsid");
         command.args(["sh", "-c", SWEEP, &name]).stdin(Stdio::piped());
         Self { sweeper: command.spawn().unwrap(), name }
+    }
+
+    /// Makes it now, in every hierarchy, for those who want to find it.
+    pub fn make(&self) {
+        let line = "for top in /sys/fs/cgroup /sys/fs/cgroup/*; do \
+            [ ! -e $top/cgroup.procs ] || mkdir $top/$0 || exit; [ ! -e /sys/fs/cgroup/cgroup.procs ] || exit 0; done";
+        tool("sh", &["-c", line, &self.name]);
     }
 }
 

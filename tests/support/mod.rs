@@ -8,6 +8,7 @@ pub mod docker;
 pub mod etcd;
 pub mod firewall;
 pub mod host;
+pub mod kubelet;
 pub mod machine;
 pub mod monitor;
 pub mod net;
@@ -15,6 +16,7 @@ pub mod odd_server;
 pub mod packets;
 pub mod ruleset;
 pub mod supervised;
+pub mod runtime;
 pub mod way;
 
 use std::ffi::OsStr;
