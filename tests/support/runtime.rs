@@ -1,12 +1,13 @@
 //! What a kubelet runs its pods with on a throw-away host: a real dockerd on kboot's bridge, or a real
 //! containerd with its CRI; two images that are busybox alone.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use super::cgroup::CGROUPFS;
 use super::docker::{self, Dockerd};
 use super::host::Host;
-use super::{Process, finish, until};
+use super::{Process, finish, need, skip, until};
 
 /// What holds a pod's namespaces.
 pub const PAUSE: &str = "kboot.test/pause:1";
@@ -48,12 +49,18 @@ restrict_oom_score_adj = true
 cni.bin_dir = "/usr/lib/cni"
 "#;
 
-/// containerd at its default socket; its shims end with the host.
-pub fn containerd(host: &Host) -> Process {
+/// containerd at its default socket; its shims end with the host. `None` when it or the plugins of CNI are
+/// not here.
+pub fn containerd(host: &Host) -> Option<Process> {
+    need("containerd", "docker")?;
+    if !Path::new("/usr/lib/cni/bridge").exists() {
+        skip("needs /usr/lib/cni/bridge (scripts/peers cni)");
+        return None;
+    }
     host.sh(&format!("mkdir /etc/containerd && cat >/etc/containerd/config.toml <<'END'{CONTAINERD}END"));
     let mut command = host.command("setpriv", &["--pdeathsig", "KILL", "--", "containerd"]);
     let process = Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     until("containerd answers", || finish(&mut host.command("ctr", &["version"])).code == 0);
     host.sh(&format!("{IMAGES} && ctr -n k8s.io images import images.tar"));
-    process
+    Some(process)
 }
