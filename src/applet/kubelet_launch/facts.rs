@@ -84,14 +84,24 @@ pub fn control_groups(scene: &Scene, seen: &Seen) -> [Finding; 2] {
     let asked = flag_value(&scene.extra, "cgroup-driver").and_then(|d| d.parse().ok());
     let systemd = Path::new("/run/systemd/system").is_dir();
     [
-        plan::cgroups(&there, scene.version, scene.args.allow_cgroup_v1),
+        plan::cgroups(
+            &there,
+            scene.version,
+            scene.args.allow_cgroup_v1 || is_off(&scene.extra, "fail-cgroupv1"),
+        ),
         plan::driver(seen.driver, asked, systemd),
     ]
 }
 
+/// Whether the kubelet's own flags turn something off, in any of the words that Go has for it.
+fn is_off(extra: &[String], flag: &str) -> bool {
+    let words = ["false", "False", "FALSE", "f", "F", "0"];
+    flag_value(extra, flag).is_some_and(|value| words.contains(&value))
+}
+
 /// Swap, settings, connections, its log.
 pub fn kernel(scene: &Scene) -> Result<Vec<Finding>> {
-    let allowed = scene.args.allow_swap || flag_value(&scene.extra, "fail-swap-on") == Some("false");
+    let allowed = scene.args.allow_swap || is_off(&scene.extra, "fail-swap-on");
     let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
     let setting = |check, name, why, module| -> Result<Finding> {
         Ok(plan::setting(check, name, sysctl::read(name)?.as_deref(), why, module))

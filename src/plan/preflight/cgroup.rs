@@ -21,22 +21,28 @@ impl Cgroups {
         let mut v1: Vec<String> = Vec::new();
         let mut v2 = false;
         for mount in mounts {
-            match (mount[2], mount[1]) {
-                ("cgroup", _) => v1.extend(mount[3].split(',').map(str::to_owned)),
-                ("cgroup2", "/sys/fs/cgroup") => v2 = true,
-                _ => {}
+            if mount[1] == "/sys/fs/cgroup" {
+                v2 = mount[2] == "cgroup2";
+            }
+            if mount[2] == "cgroup" {
+                v1.extend(mount[3].split(',').map(str::to_owned));
             }
         }
-        match (v1.is_empty(), v2) {
-            (false, _) => Cgroups::V1(v1),
-            (true, true) => Cgroups::V2(controllers.split_whitespace().map(str::to_owned).collect()),
-            (true, false) => Cgroups::None,
+        match (v2, v1.is_empty()) {
+            // Beside it there may be version 1 for other purposes (name=systemd, net_cls): the kubelet
+            // goes by what is at that place (IsCgroup2UnifiedMode).
+            (true, _) => Cgroups::V2(controllers.split_whitespace().map(str::to_owned).collect()),
+            (false, false) => Cgroups::V1(v1),
+            (false, true) => Cgroups::None,
         }
     }
 }
 
-/// What the kubelet's container manager requires (cm/container_manager_linux.go, `validateSystemRequirements`).
+/// What the kubelet's container manager requires of version 1 (cm/container_manager_linux.go,
+/// `validateSystemRequirements`).
 const REQUIRED: [&str; 4] = ["cpu", "cpuacct", "cpuset", "memory"];
+/// What it writes to in version 2, for the pods' own cgroup; there it asks for nothing before.
+const WRITTEN: [&str; 2] = ["cpu", "memory"];
 
 /// Whether that kubelet runs with them. Version 2: from 1.19 on (KEP-2254). Version 1: until 1.34, later
 /// only with failCgroupV1 false (KEP-4569; it warns from 1.31 on).
@@ -44,17 +50,16 @@ pub fn cgroups(there: &Cgroups, version: Version, allow_v1: bool) -> Finding {
     let (check, minor) = ("cgroup", version.minor);
     let blocker =
         |what: String, why: String, advice: &str| Finding::bad(check, Level::Blocker, what, why, advice);
-    let (number, controllers) = match there {
+    let (number, required, controllers) = match there {
         Cgroups::None => {
             let why = "the kubelet and the runtime do not start without".into();
             let advice = "mount -t cgroup2 none /sys/fs/cgroup (version 1 for kubelets before 1.19)";
             return blocker("no control groups are mounted".into(), why, advice);
         }
-        Cgroups::V1(list) => (1, list),
-        Cgroups::V2(list) => (2, list),
+        Cgroups::V1(list) => (1, &REQUIRED[..], list),
+        Cgroups::V2(list) => (2, &WRITTEN[..], list),
     };
-    let is_there = |c: &&str| controllers.iter().any(|has| has == c) || (number == 2 && *c == "cpuacct");
-    if let Some(lacking) = REQUIRED.into_iter().find(|c| !is_there(c)) {
+    if let Some(lacking) = required.iter().find(|c| !controllers.iter().any(|has| has == *c)) {
         return without(number, lacking);
     }
     match number {
@@ -75,14 +80,25 @@ pub fn cgroups(there: &Cgroups, version: Version, allow_v1: bool) -> Finding {
             format!("kubelet 1.{minor} still takes it, 1.35 refuses it"),
             "boot with systemd.unified_cgroup_hierarchy=1",
         ),
+        2 if !controllers.iter().any(|c| c == "cpuset") => Finding::bad(
+            check,
+            Level::Warning,
+            "control groups version 2 without cpuset",
+            "no pod can have processors of its own (cpuManagerPolicy static)",
+            ELSEWHERE,
+        ),
         _ => Finding::ok(check, format!("version {number}")),
     }
 }
 
+/// Why a controller is not in version 2.
+const ELSEWHERE: &str = "see /proc/cgroups: it is off (cgroup_disable=), or mounted as version 1";
+
 fn without(number: u8, controller: &str) -> Finding {
-    let advice = match controller {
-        "memory" => "boot with cgroup_enable=memory (Raspberry Pi and older Debian leave it off)",
-        _ => "mount it; its config option is in the kernel's CONFIG_CGROUPS menu",
+    let advice = match (number, controller) {
+        (_, "memory") => "boot with cgroup_enable=memory (Raspberry Pi and older Debian leave it off)",
+        (1, _) => "mount it; its config option is in the kernel's CONFIG_CGROUPS menu",
+        _ => ELSEWHERE,
     };
     let what = format!("control groups version {number} without {controller}");
     Finding::bad("cgroup", Level::Blocker, what, "the kubelet does not start without that controller", advice)
@@ -132,6 +148,10 @@ mod tests {
         let unified = "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n";
         assert_eq!(Cgroups::read(unified, "cpu memory\n"), Cgroups::V2(vec!["cpu".into(), "memory".into()]));
         assert_eq!(Cgroups::read("proc /proc proc rw 0 0\n", ""), Cgroups::None);
+        let beside = "cgroup /sys/fs/cgroup/systemd cgroup rw,name=systemd 0 0\n";
+        assert_eq!(Cgroups::read(&format!("{unified}{beside}"), "cpu\n"), Cgroups::V2(vec!["cpu".into()]));
+        let covered = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\n";
+        assert_eq!(Cgroups::read(&format!("{unified}{covered}"), ""), Cgroups::None);
     }
 
     #[test]
@@ -148,6 +168,7 @@ mod tests {
             (v2(), 38, false, Level::Ok),
             (Cgroups::None, 20, false, Level::Blocker),
             (Cgroups::V2(vec!["cpu".into(), "cpuset".into()]), 30, false, Level::Blocker),
+            (Cgroups::V2(vec!["cpu".into(), "memory".into()]), 30, false, Level::Warning),
         ] {
             assert_eq!(level(&there, minor, allow), expected, "{there:?} 1.{minor} {allow}");
         }
