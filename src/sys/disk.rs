@@ -8,6 +8,8 @@ use nix::sys::statvfs::statvfs;
 pub struct Space {
     /// Bytes.
     pub bytes: (u64, u64),
+    /// The bytes that are left to root.
+    pub for_root: u64,
     /// Inodes; none in all where the file system does not count them.
     pub inodes: (u64, u64),
 }
@@ -19,6 +21,7 @@ pub fn space(path: &Path) -> Option<Space> {
     let bytes = |blocks: u64| blocks.saturating_mul(stat.fragment_size());
     Some(Space {
         bytes: (bytes(stat.blocks_available()), bytes(stat.blocks())),
+        for_root: bytes(stat.blocks_free()),
         inodes: (stat.files_available(), stat.files()),
     })
 }

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::preflight::Scene;
 use super::runtime::{self, Seen};
 use crate::error::Result;
-use crate::plan::kubelet::{Runtime, flag_value};
+use crate::plan::kubelet::Runtime;
 use crate::plan::preflight::{self as plan, Cgroups, Finding, Level, Listener, Room, Validity};
 use crate::sys::http::certificate::Certificate;
 use crate::sys::http::certificates;
@@ -81,27 +81,17 @@ pub fn runtime_answers(runtime: &Runtime, seen: &Seen) -> Finding {
 pub fn control_groups(scene: &Scene, seen: &Seen) -> [Finding; 2] {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let there = Cgroups::read(&read("/proc/mounts"), &read("/sys/fs/cgroup/cgroup.controllers"));
-    let asked = flag_value(&scene.extra, "cgroup-driver").and_then(|d| d.parse().ok());
+    let asked = scene.flag("cgroup-driver").and_then(|d| d.parse().ok());
     let systemd = Path::new("/run/systemd/system").is_dir();
     [
-        plan::cgroups(
-            &there,
-            scene.version,
-            scene.args.allow_cgroup_v1 || is_off(&scene.extra, "fail-cgroupv1"),
-        ),
+        plan::cgroups(&there, scene.version, scene.args.allow_cgroup_v1 || scene.turns_off("fail-cgroupv1")),
         plan::driver(seen.driver, asked, systemd),
     ]
 }
 
-/// Whether the kubelet's own flags turn something off, in any of the words that Go has for it.
-fn is_off(extra: &[String], flag: &str) -> bool {
-    let words = ["false", "False", "FALSE", "f", "F", "0"];
-    flag_value(extra, flag).is_some_and(|value| words.contains(&value))
-}
-
 /// Swap, settings, connections, its log.
 pub fn kernel(scene: &Scene) -> Result<Vec<Finding>> {
-    let allowed = scene.args.allow_swap || is_off(&scene.extra, "fail-swap-on");
+    let allowed = scene.args.allow_swap || scene.turns_off("fail-swap-on");
     let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
     let setting = |check, name, why, module| -> Result<Finding> {
         Ok(plan::setting(check, name, sysctl::read(name)?.as_deref(), why, module))
@@ -140,30 +130,34 @@ pub fn names(scene: &Scene, name: &NodeName) -> Result<Finding> {
 
 /// Against the certificates that TLS with the API server depends on.
 pub fn clock(scene: &Scene) -> Result<Finding> {
-    let mut all = Vec::new();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let tls = &scene.server.tls;
-    let mut add = |of: &str, der: &[u8]| {
-        let read = Certificate::read(der).map(|c| (c.not_before, c.not_after));
-        all.extend(read.map(|(not_before, not_after)| Validity { of: of.into(), not_before, not_after }));
+    let validity = |of: &str, der: &[u8], renewal| {
+        let Certificate { not_before, not_after, .. } = Certificate::read(der)?;
+        Some(Validity { of: of.into(), not_before, not_after, renewal })
     };
-    if let Some(der) = tls.client_certificate()? {
-        add("the client certificate", &der);
+    let mut all = Vec::new();
+    // With a bootstrap kubeconfig the kubelet asks for a new one by itself.
+    if let Some(der) = tls.client_certificate()?.filter(|_| scene.flag("bootstrap-kubeconfig").is_none()) {
+        let renewal = "make a new one (kubeadm kubeconfig user; register --bootstrap-token-file)";
+        all.extend(validity("the client certificate", &der, renewal));
     }
     if let Some((name, pem)) = &tls.cacert {
-        for der in certificates(name, pem)? {
-            add("the API server's CA", &der);
-        }
+        let renewal = "get the cluster's new CA";
+        let bundle = certificates(name, pem)?;
+        let bundle = bundle.iter().filter_map(|der| validity("the API server's CA", der, renewal));
+        all.extend(plan::best(now, bundle));
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     Ok(plan::clock(now, &all))
 }
 
 /// For the kubelet's own directory and the runtime's.
 pub fn room(scene: &Scene, seen: &Seen) -> Finding {
-    let own = flag_value(&scene.extra, "root-dir").unwrap_or("/var/lib/kubelet");
+    let own = scene.flag("root-dir").unwrap_or("/var/lib/kubelet");
     let rooms = [own, &seen.root].into_iter().filter_map(|path| {
         let space = disk::space(Path::new(path))?;
-        Some(Room { path: path.to_owned(), bytes: space.bytes, inodes: space.inodes })
+        let disk::Space { bytes, for_root, inodes } = space;
+        Some(Room { path: path.to_owned(), bytes, for_root, inodes })
     });
     plan::room(&rooms.collect::<Vec<_>>())
 }
@@ -175,9 +169,7 @@ pub fn ports(scene: &Scene) -> Vec<Finding> {
         .flat_map(|path| plan::listeners(&fs::read_to_string(path).unwrap_or_default()))
         .collect();
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let number = |flag: &str, default: u16| {
-        flag_value(&scene.extra, flag).and_then(|v| v.parse().ok()).unwrap_or(default)
-    };
+    let number = |flag: &str, default: u16| scene.flag(flag).and_then(|v| v.parse().ok()).unwrap_or(default);
     let args = &scene.args;
     let wanted = [
         ("API", args.listen(), number("port", 10250)),

@@ -8,7 +8,7 @@ use crate::applet::kernel_module;
 use crate::applet::report::{Report, Step};
 use crate::applet::server::Server;
 use crate::error::{Context, Error, Result};
-use crate::plan::kubelet::{CgroupDriver, Runtime, Version};
+use crate::plan::kubelet::{CgroupDriver, Runtime, Version, flag_value};
 use crate::plan::preflight::{self as plan, Finding, Fix, Level};
 use crate::sys::wait::Deadline;
 use crate::sys::{lock, sysctl};
@@ -27,6 +27,19 @@ pub struct Scene {
     /// The Node's name, once it is known.
     pub name: Option<NodeName>,
     pub lease: Vec<Cidr>,
+}
+
+impl Scene {
+    /// What the kubelet's own flags give to one of them.
+    pub fn flag(&self, name: &str) -> Option<&str> {
+        flag_value(&self.extra, name)
+    }
+
+    /// Whether they turn it off, in any of the words that Go has for that.
+    pub fn turns_off(&self, name: &str) -> bool {
+        let words = ["false", "False", "FALSE", "f", "F", "0"];
+        self.flag(name).is_some_and(|value| words.contains(&value))
+    }
 }
 
 /// What the look brought to light.

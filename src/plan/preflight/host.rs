@@ -29,6 +29,14 @@ pub struct Validity {
     pub not_before: u64,
     /// Its last.
     pub not_after: u64,
+    /// How to get another one.
+    pub renewal: &'static str,
+}
+
+/// Of several CAs one is enough: while they are changed, the old one is there beside the new one.
+pub fn best(now: u64, bundle: impl IntoIterator<Item = Validity>) -> Option<Validity> {
+    let is_valid = |c: &Validity| c.not_before <= now && now <= c.not_after;
+    bundle.into_iter().max_by_key(|c| (is_valid(c), c.not_after))
 }
 
 /// The clock against the certificates. `now`: seconds since 1970.
@@ -41,8 +49,8 @@ pub fn clock(now: u64, certificates: &[Validity]) -> Finding {
             return Finding::bad(
                 check,
                 Level::Blocker,
-                format!("{of} is valid in {by} only, by this host's clock"),
-                "no TLS connection comes about",
+                format!("{of} becomes valid in {by}, by this host's clock"),
+                NO_TLS,
                 "set the clock",
             );
         }
@@ -52,25 +60,24 @@ pub fn clock(now: u64, certificates: &[Validity]) -> Finding {
                 check,
                 Level::Blocker,
                 format!("{of} expired {by} ago, by this host's clock"),
-                "the API server knows the kubelet no more",
-                "set the clock, or renew it (kubeadm certs renew; register --bootstrap-token-file)",
+                NO_TLS,
+                format!("set the clock, or {}", certificate.renewal),
             );
         }
     }
-    let soon = certificates.iter().min_by_key(|c| c.not_after).map(|c| (&c.of, c.not_after - now));
-    match soon {
-        Some((of, left)) if left < WEEK => Finding::bad(
-            check,
-            Level::Warning,
-            format!("{of} expires in {}", span(left)),
-            "from then on the API server knows the kubelet no more",
-            "renew it, or have the kubelet do it (--rotate-certificates)",
-        ),
-        Some((of, left)) => Finding::ok(check, format!("{of} is valid for {}", span(left))),
-        None => Finding::ok(check, "no certificate depends on it"),
+    let Some(first) = certificates.iter().min_by_key(|c| c.not_after) else {
+        return Finding::ok(check, "no certificate depends on it");
+    };
+    let (of, left) = (&first.of, first.not_after - now);
+    // Who renews certificates by itself does so before nine tenths of their time are over.
+    if left < WEEK.min((first.not_after - first.not_before) / 10) {
+        let what = format!("{of} expires in {}", span(left));
+        return Finding::bad(check, Level::Warning, what, format!("from then on {NO_TLS}"), first.renewal);
     }
+    Finding::ok(check, format!("{of} is valid for {}", span(left)))
 }
 
+const NO_TLS: &str = "no TLS connection to the API server comes about";
 const WEEK: u64 = 7 * 86_400;
 
 fn span(seconds: u64) -> String {
@@ -104,6 +111,8 @@ pub struct Room {
     pub path: String,
     /// Free bytes, and those in all.
     pub bytes: (u64, u64),
+    /// Free bytes, and those kept for root, which the kubelet is.
+    pub for_root: u64,
     /// Free inodes, and those in all: 0 where the file system counts none (btrfs).
     pub inodes: (u64, u64),
 }
@@ -112,7 +121,8 @@ pub struct Room {
 const LEAST: u64 = 64 << 20;
 
 /// Against the kubelet's own limits for eviction (evictionHard's defaults: nodefs.available 10 %,
-/// nodefs.inodesFree 5 %, imagefs.available 15 %).
+/// nodefs.inodesFree 5 %, imagefs.available 15 %). The first is the kubelet's own; in the others, those of
+/// images, it makes room itself.
 pub fn room(rooms: &[Room]) -> Finding {
     let check = "disk";
     let percent = |(free, all): (u64, u64)| free.saturating_mul(100).checked_div(all).unwrap_or(100);
@@ -121,8 +131,8 @@ pub fn room(rooms: &[Room]) -> Finding {
         let path = &room.path;
         let (bytes, inodes) = (percent(room.bytes), percent(room.inodes));
         let of = if at == 0 { 10 } else { 15 };
-        if room.bytes.1 > 0 && room.bytes.0 < LEAST {
-            let what = format!("{path}: {} MiB are free", room.bytes.0 >> 20);
+        if at == 0 && room.bytes.1 > 0 && room.for_root < LEAST {
+            let what = format!("{path}: {} MiB are free", room.for_root >> 20);
             return Finding::bad(
                 check,
                 Level::Blocker,
@@ -169,26 +179,36 @@ mod tests {
 
     #[test]
     fn the_clock_against_certificates() {
-        let cert =
-            |from, to| [Validity { of: "the client certificate".into(), not_before: from, not_after: to }];
+        let one = |not_before, not_after| Validity {
+            of: "the client certificate".into(),
+            not_before,
+            not_after,
+            renewal: "make a new one",
+        };
+        let cert = |from, to| [one(from, to)];
         let year = 365 * 86_400;
         assert_eq!(clock(year, &cert(0, 2 * year)).what, "the client certificate is valid for 365 days");
         assert_eq!(
             clock(0, &cert(60, year)).what,
-            "the client certificate is valid in 60 s only, by this host's clock"
+            "the client certificate becomes valid in 60 s, by this host's clock"
         );
         assert_eq!(
             clock(year + 7_200, &cert(0, year)).what,
             "the client certificate expired 2 hours ago, by this host's clock"
         );
         assert_eq!(clock(year - 86_400, &cert(0, year)).level, Level::Warning);
+        assert_eq!(clock(3_600, &cert(0, 86_400)).level, Level::Ok, "one that lives for a day");
         assert_eq!(clock(0, &[]).level, Level::Ok);
+        let of = |bundle: Vec<Validity>| best(100, bundle).map(|c| (c.not_before, c.not_after));
+        assert_eq!(of(vec![one(0, 50), one(90, 500), one(200, 900)]), Some((90, 500)));
+        assert_eq!((of(vec![one(0, 50), one(0, 60)]), of(vec![])), (Some((0, 60)), None));
     }
 
     #[test]
     fn room_as_the_kubelet_wants_it() {
         let gib = 1 << 30;
-        let room_of = |bytes, inodes| room(&[Room { path: "/v".into(), bytes, inodes }]);
+        let of = |bytes: (u64, u64), inodes| Room { path: "/v".into(), bytes, for_root: bytes.0, inodes };
+        let room_of = |bytes, inodes| room(&[of(bytes, inodes)]);
         assert_eq!(room_of((50 * gib, 100 * gib), (0, 0)).what, "/v: 50 % free");
         assert_eq!(room_of((9 * gib, 100 * gib), (1, 1)).what, "/v: 9 % are free, less than 10 %");
         assert_eq!(
@@ -196,11 +216,10 @@ mod tests {
             "/v: 4 % of the inodes are free, less than 5 %"
         );
         assert_eq!(room_of((1 << 20, 100 * gib), (9, 9)).level, Level::Blocker);
-        let both = [(20 * gib, 100 * gib), (12 * gib, 100 * gib)].map(|bytes| Room {
-            path: "/x".into(),
-            bytes,
-            inodes: (1, 1),
-        });
-        assert_eq!(room(&both).what, "/x: 12 % are free, less than 15 %");
+        let both = |images| [of((20 * gib, 100 * gib), (1, 1)), of((images, 100 * gib), (1, 1))];
+        assert_eq!(room(&both(12 * gib)).what, "/v: 12 % are free, less than 15 %");
+        assert_eq!(room(&both(0)).level, Level::Warning, "images are not the kubelet's state");
+        let kept = Room { for_root: 5 * gib, ..of((0, 100 * gib), (1, 1)) };
+        assert_eq!(room(&[kept]).what, "/v: 0 % are free, less than 10 %");
     }
 }

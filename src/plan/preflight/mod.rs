@@ -13,7 +13,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 pub use cgroup::{Cgroups, cgroups, driver};
-pub use host::{Room, Validity, clock, manifests, name, room};
+pub use host::{Room, Validity, best, clock, manifests, name, room};
 pub use kernel::{conntrack, kmsg, setting, swap};
 pub use network::{Bridge, bridge, cni, subnet};
 pub use resolver::{RESOLVED, resolver};
