@@ -35,10 +35,11 @@ pub struct Info {
     pub root: Option<String>,
 }
 
-/// `GET /info`, for 2 s at the most; the error says why there is no answer.
+/// `GET /info`, for 10 s at the most, for it counts all containers and images; the error says why there is
+/// no answer.
 pub fn info(url: &Url) -> Result<Info, String> {
     let client = client(url).map_err(|e| e.to_string())?;
-    let answer = client.send_as(None, "GET", "/info", None, LONGEST).map_err(|failure| failure.why)?;
+    let answer = client.send_as(None, "GET", "/info", None, 5 * LONGEST).map_err(|failure| failure.why)?;
     if answer.status != 200 {
         return Err(format!("HTTP status {}", answer.status));
     }

@@ -14,15 +14,17 @@ use crate::sys::http::certificate::Certificate;
 use crate::sys::http::certificates;
 use crate::sys::link::Links;
 use crate::sys::{disk, file, process, sysctl};
-use crate::types::{IfName, NodeName};
+use crate::types::{Cidr, IfName, NodeName};
 
 /// Where CNI's configurations are (cri/config.md, kubelet's --cni-conf-dir).
 const CNI: &str = "/etc/cni/net.d";
 
 /// Which resolv.conf the kubelet is to give to pods, if not the default, and what is to be said of it.
 pub fn resolver(scene: &Scene) -> Result<(Option<String>, Finding)> {
-    let asked = scene.args.resolv_conf.as_deref().and_then(Path::to_str);
-    Ok(plan::resolver(text("/etc/resolv.conf")?.as_deref(), text(plan::RESOLVED)?.as_deref(), asked))
+    let given = scene.args.resolv_conf.as_deref().and_then(Path::to_str);
+    let asked = scene.flag("resolv-conf").or(given).map(|path| (path, Path::new(path).exists()));
+    let beside = text(plan::RESOLVED)?;
+    Ok(plan::resolver(text("/etc/resolv.conf")?.as_deref(), beside.as_deref(), asked))
 }
 
 /// A text file, if it is there.
@@ -66,14 +68,23 @@ fn bridge(name: &IfName) -> Result<Option<plan::Bridge>> {
 pub fn runtime_answers(runtime: &Runtime, seen: &Seen) -> Finding {
     let shown = runtime::shown(runtime);
     match &seen.silent {
-        None => Finding::ok("runtime", format!("{shown} answers")),
-        Some(why) => Finding::bad(
+        None if seen.without_cri => Finding::bad(
             "runtime",
-            Level::Blocker,
-            format!("{shown}: {why}"),
-            "the kubelet ends without it",
-            "start it, or name another with --runtime",
+            Level::Warning,
+            format!("{shown}: disabled_plugins in {} has cri", runtime::CONTAINERD),
+            "the kubelet ends where the socket knows no CRI",
+            "take it out and restart containerd (docker's packages put it there)",
         ),
+        None => Finding::ok("runtime", format!("{shown} answers")),
+        Some(why) => {
+            let advice = if why.starts_with("Permission denied") {
+                "run kboot as root, as the kubelet is"
+            } else {
+                "start it, or name another with --runtime"
+            };
+            let what = format!("{shown}: {why}");
+            Finding::bad("runtime", Level::Blocker, what, "the kubelet ends without it", advice)
+        }
     }
 }
 
@@ -100,18 +111,17 @@ pub fn kernel(scene: &Scene) -> Result<Vec<Finding>> {
     let processors = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let unseen = "services are not seen by pods on the same bridge";
     let br_netfilter = Some("br_netfilter");
-    let mut findings = vec![
-        plan::swap(&swaps, scene.version, allowed),
-        setting("br_netfilter", "net.bridge.bridge-nf-call-iptables", unseen, br_netfilter)?,
-        setting("ip_forward", "net.ipv4.ip_forward", "pods' packets end here", None)?,
-    ];
+    let mut findings = vec![plan::swap(&swaps, scene.version, allowed)];
+    let ends = "pods' packets end here";
+    if scene.lease.is_empty() || scene.lease.iter().any(Cidr::is_ipv4) {
+        let bridged = setting("br_netfilter", "net.bridge.bridge-nf-call-iptables", unseen, br_netfilter)?;
+        findings.extend([bridged, setting("ip_forward", "net.ipv4.ip_forward", ends, None)?]);
+    }
     if scene.lease.iter().any(|c| !c.is_ipv4()) {
         let bridged = setting("br_netfilter", "net.bridge.bridge-nf-call-ip6tables", unseen, br_netfilter)?;
-        let mut forwarding =
-            setting("ip_forward", "net.ipv6.conf.all.forwarding", "pods' packets end here", None)?;
         // A host that forwards takes no router advertisements any more: kboot bridge sees to both.
-        forwarding.fixes.clear();
-        findings.extend([bridged, forwarding]);
+        let forwarding = setting("ip_forward", "net.ipv6.conf.all.forwarding", ends, None)?;
+        findings.extend([bridged, forwarding.left_to("kboot bridge sets it")]);
     }
     let (limit, used) = ("net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_count");
     findings.push(plan::conntrack(number(limit)?, number(used)?, processors));
@@ -168,13 +178,15 @@ pub fn ports(scene: &Scene) -> Vec<Finding> {
         .iter()
         .flat_map(|path| plan::listeners(&fs::read_to_string(path).unwrap_or_default()))
         .collect();
-    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let addr = |flag: &str, default: IpAddr| scene.flag(flag).and_then(|v| v.parse().ok()).unwrap_or(default);
     let number = |flag: &str, default: u16| scene.flag(flag).and_then(|v| v.parse().ok()).unwrap_or(default);
     let args = &scene.args;
+    let listen = addr("address", args.listen());
+    let health = addr("healthz-bind-address", IpAddr::V4(Ipv4Addr::LOCALHOST));
     let wanted = [
-        ("API", args.listen(), number("port", 10250)),
-        ("health", loopback, number("healthz-port", args.healthz_port.unwrap_or(10248))),
-        ("read-only API", args.listen(), number("read-only-port", args.read_only_port)),
+        ("API", listen, number("port", 10250)),
+        (plan::HEALTH, health, number("healthz-port", args.healthz_port.unwrap_or(10248))),
+        ("read-only API", listen, number("read-only-port", args.read_only_port)),
     ];
     let finding = |(what, addr, port): (&str, IpAddr, u16)| {
         let holder = plan::holder(&all, addr, port);

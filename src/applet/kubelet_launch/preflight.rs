@@ -81,19 +81,26 @@ fn demote(findings: &mut [Finding], args: &Args) {
     }
 }
 
-/// Makes what can be made safely, and looks again.
+/// Makes what can be made safely, and looks again. What cannot be mended is a warning, and stays a finding.
 pub fn mend(scene: &Scene, look: Look, deadline: &Deadline, report: &mut Report) -> Result<Look> {
-    let fixes: Vec<Fix> = look.findings.iter().flat_map(|f| f.fixes.clone()).collect();
-    if fixes.is_empty() {
+    if look.findings.iter().all(|f| f.fixes.is_empty()) {
         return Ok(look);
     }
     let _lock = if report.dry_run { None } else { Some(lock::acquire(deadline)?) };
-    report.carry_out(&fixes, |fix| match fix {
+    for finding in &look.findings {
+        if let Err(error) = report.carry_out(&finding.fixes, make) {
+            report.warn(format!("--fix: {error}"));
+        }
+    }
+    if report.dry_run { Ok(look) } else { self::look(scene) }
+}
+
+fn make(fix: &Fix) -> Result<()> {
+    match fix {
         Fix::Setting(name, value) => sysctl::write(name, value),
         Fix::Module(name) => kernel_module::load(name),
         Fix::Directory(path) => Ok(fs::create_dir_all(path)?),
-    })?;
-    if report.dry_run { Ok(look) } else { self::look(scene) }
+    }
 }
 
 impl Step for Fix {
@@ -115,15 +122,19 @@ pub fn known_checks() -> impl Iterator<Item = &'static str> {
 pub fn tell(findings: &[Finding], is_check: bool, report: &mut Report) -> Result<()> {
     report.found("findings", findings.iter().map(Finding::json).collect());
     report.already(findings.iter().filter(|f| f.level == Level::Ok).count());
+    let mut blockers = findings.iter().filter(|f| f.level == Level::Blocker);
+    let first = blockers.next();
     if is_check {
         report.data(&plan::table(findings))?;
     } else {
-        for finding in findings.iter().filter(|f| f.level != Level::Ok) {
+        // The first blocker is the error itself, where there is to be one.
+        let is_error = |f: &Finding| !report.dry_run && first.is_some_and(|first| std::ptr::eq(first, f));
+        let told: Vec<&Finding> = findings.iter().filter(|f| f.level != Level::Ok && !is_error(f)).collect();
+        for finding in told {
             report.warn(format!("{}: {finding}", finding.check));
         }
     }
-    let mut blockers = findings.iter().filter(|f| f.level == Level::Blocker);
-    let Some(first) = blockers.next() else { return Ok(()) };
+    let Some(first) = first else { return Ok(()) };
     let more = match blockers.count() {
         0 => String::new(),
         n => format!(" (and {n} more: --check lists them)"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::client::docker;
 use crate::error::{Context, Error, Result};
 use crate::plan::kubelet::{CgroupDriver, Runtime, Version};
-use crate::plan::preflight::{containerd_driver, crio_driver, imports};
+use crate::plan::preflight::{containerd_driver, crio_driver, imports, is_without_cri};
 use crate::sys::wait::{Deadline, Retry, retry_every};
 use crate::sys::{file, socket};
 use crate::types::Url;
@@ -16,10 +16,13 @@ use crate::types::Url;
 const DOCKER: &str = "unix:///var/run/docker.sock";
 /// Where CRI runtimes listen: containerd, CRI-O, and docker behind cri-dockerd.
 const CRI: [&str; 3] = ["/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/cri-dockerd.sock"];
+/// containerd's configuration.
+pub const CONTAINERD: &str = "/etc/containerd/config.toml";
 /// A look at a socket of this host costs nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What was found of the runtime.
+#[derive(Default)]
 pub struct Seen {
     /// Why it does not answer, if it does not.
     pub silent: Option<String>,
@@ -27,6 +30,8 @@ pub struct Seen {
     pub driver: Option<CgroupDriver>,
     /// Where its images are.
     pub root: String,
+    /// Whether it was told to know no CRI.
+    pub without_cri: bool,
 }
 
 /// The one that was asked for; else docker for kubelets that have its client and hosts that have its
@@ -76,12 +81,12 @@ pub fn look(runtime: &Runtime) -> Result<Seen> {
                 silent,
                 driver: info.cgroup_driver.and_then(|d| d.parse().ok()),
                 root: info.root.unwrap_or_else(|| "/var/lib/docker".into()),
+                without_cri: false,
             })
         }
         Runtime::Endpoint(url) => {
             let path = path_of(url);
-            let (driver, root) = configured(&path)?;
-            Ok(Seen { silent: socket::answers(&path).err(), driver, root: root.into() })
+            Ok(Seen { silent: socket::answers(&path).err(), ..configured(&path) })
         }
     }
 }
@@ -94,24 +99,48 @@ fn path_of(url: &str) -> PathBuf {
     url.trim_start_matches("unix://").into()
 }
 
-/// By the files of the runtime that has this socket: its cgroup driver, and where it keeps things.
-fn configured(socket: &Path) -> Result<(Option<CgroupDriver>, &'static str)> {
-    match socket.to_str() {
-        Some("/run/containerd/containerd.sock" | "/var/run/containerd/containerd.sock") => {
-            let mut files: Vec<String> =
-                config(Path::new("/etc/containerd/config.toml"))?.into_iter().collect();
-            for pattern in files.first().map(|f| imports(f)).unwrap_or_default() {
-                files.extend(matching(Path::new(&pattern))?);
+/// By the files of the runtime that has this socket. Files that this user may not read say nothing.
+fn configured(socket: &Path) -> Seen {
+    let socket = socket.to_str().map(|path| path.trim_start_matches("/var"));
+    match socket {
+        Some("/run/containerd/containerd.sock") => {
+            let files = containerd_files().ok();
+            Seen {
+                without_cri: files.as_deref().is_some_and(is_without_cri),
+                driver: files.as_deref().map(containerd_driver),
+                root: "/var/lib/containerd".into(),
+                silent: None,
             }
-            Ok((Some(containerd_driver(&files)), "/var/lib/containerd"))
         }
-        Some("/run/crio/crio.sock" | "/var/run/crio/crio.sock") => {
-            let mut files: Vec<String> = config(Path::new("/etc/crio/crio.conf"))?.into_iter().collect();
-            files.extend(matching(Path::new("/etc/crio/crio.conf.d/*"))?);
-            Ok((Some(crio_driver(&files)), "/var/lib/containers"))
-        }
-        _ => Ok((None, "/var/lib")),
+        Some("/run/crio/crio.sock") => Seen {
+            driver: crio_files().ok().as_deref().map(crio_driver),
+            root: "/var/lib/containers".into(),
+            ..Seen::default()
+        },
+        _ => Seen { root: "/var/lib".into(), ..Seen::default() },
     }
+}
+
+/// containerd's file and those that it imports, and they in turn; a path may be relative to the file's.
+fn containerd_files() -> Result<Vec<String>> {
+    let mut paths = vec![PathBuf::from(CONTAINERD)];
+    let (mut texts, mut at) = (Vec::new(), 0);
+    while let Some(path) = paths.get(at).cloned() {
+        at += 1;
+        let Some(text) = config(&path)? else { continue };
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        let named: Vec<PathBuf> = imports(&text).iter().flat_map(|i| matching(&directory.join(i))).collect();
+        let new = named.into_iter().filter(|p| !paths.contains(p)).collect::<Vec<_>>();
+        paths.extend(new);
+        texts.push(text);
+    }
+    Ok(texts)
+}
+
+fn crio_files() -> Result<Vec<String>> {
+    let more = matching(Path::new("/etc/crio/crio.conf.d/*"));
+    let all = [PathBuf::from("/etc/crio/crio.conf")].into_iter().chain(more);
+    all.filter_map(|path| config(&path).transpose()).collect()
 }
 
 fn config(path: &Path) -> Result<Option<String>> {
@@ -120,9 +149,9 @@ fn config(path: &Path) -> Result<Option<String>> {
 }
 
 /// The files of a pattern whose last part may hold one `*`, in their order.
-fn matching(pattern: &Path) -> Result<Vec<String>> {
+fn matching(pattern: &Path) -> Vec<PathBuf> {
     let name = pattern.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let Some((start, end)) = name.split_once('*') else { return Ok(config(pattern)?.into_iter().collect()) };
+    let Some((start, end)) = name.split_once('*') else { return vec![pattern.to_owned()] };
     let entries = pattern.parent().and_then(|dir| fs::read_dir(dir).ok()).into_iter().flatten().flatten();
     let fits = |p: &PathBuf| {
         let name = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -130,5 +159,5 @@ fn matching(pattern: &Path) -> Result<Vec<String>> {
     };
     let mut paths: Vec<PathBuf> = entries.map(|e| e.path()).filter(fits).collect();
     paths.sort();
-    paths.iter().filter_map(|p| config(p).transpose()).collect()
+    paths
 }

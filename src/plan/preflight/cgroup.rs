@@ -47,48 +47,55 @@ const WRITTEN: [&str; 2] = ["cpu", "memory"];
 /// Whether that kubelet runs with them. Version 2: from 1.19 on (KEP-2254). Version 1: until 1.34, later
 /// only with failCgroupV1 false (KEP-4569; it warns from 1.31 on).
 pub fn cgroups(there: &Cgroups, version: Version, allow_v1: bool) -> Finding {
-    let (check, minor) = ("cgroup", version.minor);
-    let blocker =
-        |what: String, why: String, advice: &str| Finding::bad(check, Level::Blocker, what, why, advice);
     let (number, required, controllers) = match there {
         Cgroups::None => {
-            let why = "the kubelet and the runtime do not start without".into();
+            let why = "the kubelet and the runtime do not start without";
             let advice = "mount -t cgroup2 none /sys/fs/cgroup (version 1 for kubelets before 1.19)";
-            return blocker("no control groups are mounted".into(), why, advice);
+            return blocker("no control groups are mounted", why, advice);
         }
         Cgroups::V1(list) => (1, &REQUIRED[..], list),
         Cgroups::V2(list) => (2, &WRITTEN[..], list),
     };
-    if let Some(lacking) = required.iter().find(|c| !controllers.iter().any(|has| has == *c)) {
-        return without(number, lacking);
+    let lacks = |c: &&&str| !controllers.iter().any(|has| has == *c);
+    match (number, required.iter().find(lacks)) {
+        (_, Some(lacking)) => without(number, lacking),
+        (1, None) => version_1(version.minor, allow_v1),
+        (_, None) => version_2(version.minor, !lacks(&&"cpuset")),
     }
-    match number {
-        2 if minor < 19 => blocker(
-            "control groups version 2".into(),
-            format!("kubelet 1.{minor} knows version 1 only (2 from 1.19 on)"),
-            "boot with systemd.unified_cgroup_hierarchy=0",
-        ),
-        1 if minor >= 35 && !allow_v1 => blocker(
-            "control groups version 1".into(),
-            format!("kubelet 1.{minor} refuses it (failCgroupV1)"),
-            "boot with systemd.unified_cgroup_hierarchy=1, or give --allow-cgroup-v1",
-        ),
-        1 if minor >= 31 => Finding::bad(
-            check,
-            Level::Warning,
-            "control groups version 1",
-            format!("kubelet 1.{minor} still takes it, 1.35 refuses it"),
-            "boot with systemd.unified_cgroup_hierarchy=1",
-        ),
-        2 if !controllers.iter().any(|c| c == "cpuset") => Finding::bad(
-            check,
-            Level::Warning,
-            "control groups version 2 without cpuset",
-            "no pod can have processors of its own (cpuManagerPolicy static)",
-            ELSEWHERE,
-        ),
-        _ => Finding::ok(check, format!("version {number}")),
+}
+
+fn version_1(minor: u32, allowed: bool) -> Finding {
+    let what = "control groups version 1";
+    let boot = "boot with systemd.unified_cgroup_hierarchy=1";
+    let why = match minor {
+        ..31 => return Finding::ok(CHECK, "version 1"),
+        31..35 => format!("kubelet 1.{minor} still takes it, 1.35 refuses it"),
+        _ if allowed => format!("kubelet 1.{minor} takes it only because it was told to"),
+        _ => {
+            let why = format!("kubelet 1.{minor} refuses it (failCgroupV1)");
+            return blocker(what, why, &format!("{boot}, or give --allow-cgroup-v1"));
+        }
+    };
+    Finding::bad(CHECK, Level::Warning, what, why, boot)
+}
+
+fn version_2(minor: u32, has_cpuset: bool) -> Finding {
+    if minor < 19 {
+        let why = format!("kubelet 1.{minor} knows version 1 only (2 from 1.19 on)");
+        return blocker("control groups version 2", why, "boot with systemd.unified_cgroup_hierarchy=0");
     }
+    if !has_cpuset {
+        let why = "no pod can have processors of its own (cpuManagerPolicy static)";
+        let what = "control groups version 2 without cpuset";
+        return Finding::bad(CHECK, Level::Warning, what, why, ELSEWHERE);
+    }
+    Finding::ok(CHECK, "version 2")
+}
+
+const CHECK: &str = "cgroup";
+
+fn blocker(what: &str, why: impl Into<String>, advice: &str) -> Finding {
+    Finding::bad(CHECK, Level::Blocker, what, why, advice)
 }
 
 /// Why a controller is not in version 2.
@@ -101,7 +108,7 @@ fn without(number: u8, controller: &str) -> Finding {
         _ => ELSEWHERE,
     };
     let what = format!("control groups version {number} without {controller}");
-    Finding::bad("cgroup", Level::Blocker, what, "the kubelet does not start without that controller", advice)
+    blocker(&what, "the kubelet does not start without that controller", advice)
 }
 
 /// Who manages them: the runtime and the kubelet have to agree (the kubelet is told what the runtime says,

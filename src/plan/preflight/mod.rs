@@ -17,8 +17,8 @@ pub use host::{Room, Validity, best, clock, manifests, name, room};
 pub use kernel::{conntrack, kmsg, setting, swap};
 pub use network::{Bridge, bridge, cni, subnet};
 pub use resolver::{RESOLVED, resolver};
-pub use runtime_config::{containerd_driver, crio_driver, imports};
-pub use sockets::{Listener, holder, listeners, port};
+pub use runtime_config::{containerd_driver, crio_driver, imports, is_without_cri};
+pub use sockets::{HEALTH, Listener, holder, listeners, port};
 
 /// The names of all checks.
 pub const CHECKS: [&str; 18] = [
@@ -131,6 +131,16 @@ impl Finding {
     #[must_use]
     pub fn fixed_by(mut self, fixes: impl IntoIterator<Item = Fix>) -> Self {
         self.fixes.extend(fixes);
+        self
+    }
+
+    /// The same, where `--fix` keeps its hands off.
+    #[must_use]
+    pub fn left_to(mut self, advice: &str) -> Self {
+        if !self.fixes.is_empty() {
+            self.fixes.clear();
+            advice.clone_into(&mut self.advice);
+        }
         self
     }
 

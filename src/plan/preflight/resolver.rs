@@ -8,23 +8,29 @@ pub const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 
 /// A name server on the loopback is the host's own, and not there in a pod: a cluster's DNS pod that is
 /// told to ask it asks itself (CoreDNS' loop, coredns#2087). `text`: /etc/resolv.conf; `beside`: that of
-/// systemd-resolved; `asked`: the file that was given. Returns the file for the kubelet too, where it is
+/// systemd-resolved; `asked`: the file that was given, and whether it is there. Returns the file for the kubelet too, where it is
 /// not /etc/resolv.conf.
-pub fn resolver(text: Option<&str>, beside: Option<&str>, asked: Option<&str>) -> (Option<String>, Finding) {
+pub fn resolver(
+    text: Option<&str>,
+    beside: Option<&str>,
+    asked: Option<(&str, bool)>,
+) -> (Option<String>, Finding) {
     let check = "resolv-conf";
-    if let Some(path) = asked {
-        return (Some(path.to_owned()), Finding::ok(check, format!("{path}, as given")));
+    let missing = |path: &str, advice: &str| {
+        let why = "pods with the node's DNS (dnsPolicy Default, the cluster's DNS itself) do not start";
+        Finding::bad(check, Level::Warning, format!("there is no {path}"), why, advice)
+    };
+    match asked {
+        // To the kubelet that is: no file, what the runtime does by itself.
+        Some(("", _)) => return (None, Finding::ok(check, "none, as given")),
+        Some((path, true)) => {
+            return (Some(path.to_owned()), Finding::ok(check, format!("{path}, as given")));
+        }
+        Some((path, false)) => return (Some(path.to_owned()), missing(path, "make it, or give another")),
+        None => {}
     }
     let Some(text) = text else {
-        let why = "pods with the node's DNS (dnsPolicy Default, the cluster's DNS itself) do not start";
-        let finding = Finding::bad(
-            check,
-            Level::Warning,
-            "there is no /etc/resolv.conf",
-            why,
-            "make one, or give --resolv-conf",
-        );
-        return (None, finding);
+        return (None, missing("/etc/resolv.conf", "make one, or give --resolv-conf"));
     };
     let Some(local) = servers(text).into_iter().find(IpAddr::is_loopback) else {
         return (None, Finding::ok(check, "/etc/resolv.conf"));
@@ -63,6 +69,8 @@ mod tests {
         }
         assert_eq!(resolver(Some("nameserver ::1\n"), None, None).1.level, Level::Warning);
         assert_eq!(resolver(None, None, None).1.level, Level::Warning);
-        assert_eq!(resolver(Some(stub), None, Some("/etc/other")).0.as_deref(), Some("/etc/other"));
+        let asked = |is_there| resolver(Some(stub), None, Some(("/etc/other", is_there)));
+        assert_eq!(asked(true).0.as_deref(), Some("/etc/other"));
+        assert_eq!((asked(true).1.level, asked(false).1.level), (Level::Ok, Level::Warning));
     }
 }

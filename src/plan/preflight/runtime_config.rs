@@ -6,7 +6,19 @@ use crate::plan::kubelet::CgroupDriver;
 pub fn imports(config: &str) -> Vec<String> {
     let lines = Lines::of(config);
     let list = lines.filter(|(table, key, _)| table.is_empty() && key == "imports").map(|(.., value)| value);
-    list.flat_map(|v| v.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
+    list.flat_map(|v| words(&v)).collect()
+}
+
+/// Whether containerd was told to do without CRI, as docker's own packages have it.
+pub fn is_without_cri(files: &[String]) -> bool {
+    let all = files.iter().flat_map(|f| Lines::of(f));
+    let mut lists = all.filter(|(table, key, _)| table.is_empty() && key == "disabled_plugins");
+    lists.any(|(.., list)| words(&list).iter().any(|w| w == "cri" || w == "io.containerd.grpc.v1.cri"))
+}
+
+/// The strings of a list, in either of TOML's quotes.
+fn words(list: &str) -> Vec<String> {
+    list.split(['"', '\'']).skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// containerd: `SystemdCgroup` of the runtime runc (config versions 2 and 3) or `systemd_cgroup` of the
@@ -16,7 +28,8 @@ pub fn containerd_driver(files: &[String]) -> CgroupDriver {
     let mut found = CgroupDriver::Cgroupfs;
     for file in files {
         for (table, key, value) in Lines::of(file) {
-            let of_runc = key == "SystemdCgroup" && table.contains(".runtimes.runc");
+            let is_runc = table.ends_with(".runtimes.runc") || table.contains(".runtimes.runc.");
+            let of_runc = key == "SystemdCgroup" && is_runc;
             let of_plugin = key == "systemd_cgroup" && table.ends_with("cri");
             match (of_runc || of_plugin, value.as_str()) {
                 (true, "true") => found = CgroupDriver::Systemd,
@@ -34,7 +47,7 @@ pub fn crio_driver(files: &[String]) -> CgroupDriver {
     let all = files.iter().flat_map(|f| Lines::of(f));
     let last = all.filter(|(_, key, _)| key == "cgroup_manager").last();
     match last {
-        Some((.., value)) if value.trim_matches('"') == "cgroupfs" => CgroupDriver::Cgroupfs,
+        Some((.., value)) if value.trim_matches(['"', '\'']) == "cgroupfs" => CgroupDriver::Cgroupfs,
         _ => CgroupDriver::Systemd,
     }
 }
@@ -74,10 +87,14 @@ impl Iterator for Lines<'_> {
 
 /// A `#` within quotes begins no comment.
 fn without_comment(line: &str) -> &str {
-    let mut quoted = false;
+    let mut quote = None;
     let end = line.find(|c| {
-        quoted ^= c == '"';
-        c == '#' && !quoted
+        match quote {
+            None if c == '"' || c == '\'' => quote = Some(c),
+            Some(open) if open == c => quote = None,
+            _ => {}
+        }
+        c == '#' && quote.is_none()
     });
     line[..end.unwrap_or(line.len())].trim()
 }
@@ -97,12 +114,13 @@ mod tests {
         let v3 = "version = 3\n[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]\nSystemdCgroup = true\n";
         let v1 = "[plugins.cri]\n  systemd_cgroup = true\n";
         let other = "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.kata.options]\nSystemdCgroup = true\n";
+        let like = "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc-fast.options]\nSystemdCgroup = true\n";
         let off = "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\nSystemdCgroup = false\n";
         for (texts, expected) in [
             (&[v2][..], Systemd),
             (&[v3], Systemd),
             (&[v1], Systemd),
-            (&[other], Cgroupfs),
+            (&[other, like], Cgroupfs),
             (&["#SystemdCgroup = true\n"], Cgroupfs),
             (&[], Cgroupfs),
             (&[v2, off], Cgroupfs),
@@ -118,7 +136,15 @@ mod tests {
             imports("version = 2\nimports = [\"/etc/containerd/conf.d/*.toml\", # a\n \"/x.toml\"]\n"),
             ["/etc/containerd/conf.d/*.toml", "/x.toml"]
         );
+        assert_eq!(imports("imports = ['a#.toml'] # x\n"), ["a#.toml"]);
         assert!(imports("[plugins]\nimports = [\"/x\"]\n").is_empty());
+    }
+
+    #[test]
+    fn containerd_as_dockers_packages_have_it() {
+        let is_off = |text: &str| is_without_cri(&files(&[text]));
+        assert!(is_off("disabled_plugins = [\"cri\"]\n") && is_off("disabled_plugins = ['x', 'cri']\n"));
+        assert!(!is_off("#disabled_plugins = [\"cri\"]\n") && !is_off("disabled_plugins = []\n"));
     }
 
     #[test]
@@ -127,6 +153,7 @@ mod tests {
         let systemd = "[crio.runtime]\ncgroup_manager = \"systemd\"\n";
         assert_eq!(crio_driver(&[]), Systemd);
         assert_eq!(crio_driver(&files(&[cgroupfs])), Cgroupfs);
+        assert_eq!(crio_driver(&files(&[&cgroupfs.replace('"', "'")])), Cgroupfs);
         assert_eq!(crio_driver(&files(&[cgroupfs, systemd])), Systemd);
     }
 }

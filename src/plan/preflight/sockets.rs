@@ -39,11 +39,16 @@ fn listener(local: &str, inode: &str) -> Option<Listener> {
 
 /// The listener that keeps another from `addr` and `port`.
 pub fn holder(all: &[Listener], addr: IpAddr, port: u16) -> Option<&Listener> {
+    // Go listens at 0.0.0.0 by a socket for both families.
     let clash = |l: &&Listener| {
-        l.port == port && (l.addr == addr || l.addr.is_unspecified() || addr.is_unspecified())
+        let has = l.addr.to_canonical();
+        l.port == port && (has == addr || has.is_unspecified() || addr.is_unspecified())
     };
     all.iter().find(clash)
 }
+
+/// The port that the kubelet does without: it tries again every 5 s (app/server.go).
+pub const HEALTH: &str = "health";
 
 /// One port that the kubelet listens at. `process`: who has it, by its pid and name.
 pub fn port(use_of_it: &str, port: u16, taken: bool, process: Option<(i32, &str)>) -> Finding {
@@ -60,13 +65,13 @@ pub fn port(use_of_it: &str, port: u16, taken: bool, process: Option<(i32, &str)
         Some((pid, name)) => (format!(" by pid {pid} ({name})"), format!("stop {name}, or move it")),
         None => (String::new(), "stop what listens there".to_owned()),
     };
-    Finding::bad(
-        check,
-        Level::Blocker,
-        format!("port {port} is taken{by}"),
-        format!("the kubelet's {use_of_it} listens there"),
-        advice,
-    )
+    let (level, why) = match use_of_it {
+        HEALTH => {
+            (Level::Warning, "who asks there is told of another's health, not the kubelet's".to_owned())
+        }
+        _ => (Level::Blocker, format!("the kubelet's {use_of_it} listens there")),
+    };
+    Finding::bad(check, level, format!("port {port} is taken{by}"), why, advice)
 }
 
 #[cfg(test)]
@@ -94,6 +99,8 @@ mod tests {
         assert_eq!(at("192.0.2.1", 10248), None);
         assert_eq!(at("192.0.2.1", 22), Some(4712));
         assert_eq!(at("0.0.0.0", 10249), None);
+        let mapped = Listener { addr: "::ffff:127.0.0.1".parse().unwrap(), port: 10248, inode: 7 };
+        assert!(holder(&[mapped], "127.0.0.1".parse().unwrap(), 10248).is_some());
     }
 
     #[test]
@@ -104,5 +111,6 @@ mod tests {
              stop it first (its service manager starts it again otherwise)"
         );
         assert_eq!(port("API", 10250, false, None).level, Level::Ok);
+        assert_eq!(port(HEALTH, 10248, true, None).level, Level::Warning);
     }
 }
