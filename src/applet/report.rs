@@ -14,6 +14,11 @@ pub trait Step: Display + Sized {
     /// What is changed: `link`, `address`, `rule`, `sysctl`, `module`, `file`, `etcd`, `node`, `exec`.
     fn kind(&self) -> &'static str;
 
+    /// What its failure is called.
+    fn context(&self) -> String {
+        self.to_string()
+    }
+
     /// Whether it is taken at once with the one after it.
     fn joins(&self, _next: &Self) -> bool {
         false
@@ -31,7 +36,7 @@ pub struct Report {
     planned: Vec<Value>,
     changed: Vec<Value>,
     already: usize,
-    warnings: Vec<String>,
+    warned: Vec<String>,
 }
 
 impl Report {
@@ -45,7 +50,7 @@ impl Report {
             planned: Vec::new(),
             changed: Vec::new(),
             already: 0,
-            warnings: Vec::new(),
+            warned: Vec::new(),
         }
     }
 
@@ -54,14 +59,14 @@ impl Report {
         self.found.insert(name.to_owned(), value);
     }
 
-    /// Logs a warning and notes it, once.
+    /// Logs a warning, once; the log keeps it for `--json`.
     pub fn warn(&mut self, text: impl Into<String>) {
         let text = text.into();
-        if self.warnings.contains(&text) {
+        if self.warned.contains(&text) {
             return;
         }
         log::warning!("{text}");
-        self.warnings.push(text);
+        self.warned.push(text);
     }
 
     /// Counts things that were wanted and already so.
@@ -96,7 +101,7 @@ impl Report {
                     // They are planned anew.
                     self.planned.truncate(before + taken);
                 }
-                return Err(error).context(&joined[at]);
+                return Err(error).context(Step::context(&joined[at]));
             }
             taken += joined.len();
             for step in joined {
@@ -158,7 +163,7 @@ impl Report {
             "planned": self.planned,
             "changed": self.changed,
             "already": self.already,
-            "warnings": self.warnings,
+            "warnings": log::warnings(),
             "error": result.as_ref().err().map(Error::to_string),
         });
         let printed = stdio::out(&format!("{object}\n"));

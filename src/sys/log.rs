@@ -3,7 +3,7 @@
 
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
@@ -138,11 +138,27 @@ pub fn record(level: Level, args: std::fmt::Arguments<'_>) {
     }
 }
 
+/// What was warned of in this run.
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Logs a warning and keeps it for the run's report.
+pub fn warn(args: std::fmt::Arguments<'_>) {
+    if let Ok(mut warnings) = WARNINGS.lock() {
+        warnings.push(args.to_string());
+    }
+    record(Level::Warn, args);
+}
+
+/// All that was warned of so far.
+pub fn warnings() -> Vec<String> {
+    WARNINGS.lock().map(|warnings| warnings.clone()).unwrap_or_default()
+}
+
 macro_rules! info {
     ($($args:tt)*) => { $crate::sys::log::record(::log::Level::Info, format_args!($($args)*)) };
 }
 macro_rules! warning {
-    ($($args:tt)*) => { $crate::sys::log::record(::log::Level::Warn, format_args!($($args)*)) };
+    ($($args:tt)*) => { $crate::sys::log::warn(format_args!($($args)*)) };
 }
 macro_rules! debug {
     ($($args:tt)*) => { $crate::sys::log::record(::log::Level::Debug, format_args!($($args)*)) };

@@ -87,7 +87,8 @@ fn pause(span: Duration) {
 }
 
 /// Attempts something until it succeeds, can never succeed, or the deadline passes (exit 75). Pauses
-/// grow from 50 ms to 5 s, each drawn from the upper half of its span.
+/// are drawn from spans that grow from 50 ms to 5 s (full jitter); what the other side asks for
+/// (`Retry-After`) comes on top, lest all who were told the same come back at once.
 pub fn retry<T>(deadline: &Deadline, what: &str, attempt: impl FnMut() -> Result<T, Retry>) -> Result<T> {
     retry_every(deadline, what, LONGEST_PAUSE, attempt)
 }
@@ -111,7 +112,7 @@ pub fn retry_every<T>(
             return Err(progress.give_up(deadline, &why));
         }
         progress.report(&why);
-        let mut left = clock::jitter(span).max(after.unwrap_or_default());
+        let mut left = clock::jitter(span) + after.unwrap_or_default();
         // A server that asks for more patience than is left gets no further request.
         if deadline.left().is_some_and(|until| after.is_some_and(|a| a > until)) {
             return Err(progress.give_up(deadline, &why));
