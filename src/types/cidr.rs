@@ -76,6 +76,16 @@ impl Cidr {
         self.0.contains(&addr)
     }
 
+    /// Whether every address of the other network lies in this one.
+    pub fn covers(&self, other: &Cidr) -> bool {
+        self.0.contains(&other.0)
+    }
+
+    /// Whether two networks have an address in common.
+    pub fn overlaps(&self, other: &Cidr) -> bool {
+        self.covers(other) || other.covers(self)
+    }
+
     /// From an address and a prefix length, if the length fits the family.
     pub fn new(addr: IpAddr, prefix_len: u8) -> Option<Self> {
         IpNet::new(addr, prefix_len).ok().map(Self)
@@ -168,6 +178,21 @@ mod tests {
         }
         for text in ["0.0.0.0/0", "10.1.1.1/31", "224.0.0.0/8", "127.0.0.1/8", "::/64"] {
             assert!(Cidr::parse_subnet(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_lies_inside_and_what_overlaps() {
+        for (a, b, covers, overlaps) in [
+            ("10.1.0.0/16", "10.1.74.1/24", true, true),
+            ("10.1.74.1/24", "10.1.0.0/16", false, true),
+            ("10.1.74.1/24", "10.1.74.9/24", true, true),
+            ("10.1.74.0/25", "10.1.74.128/25", false, false),
+            ("0.0.0.0/0", "fd00::/64", false, false),
+            ("fd00::/48", "fd00:0:0:7::/64", true, true),
+        ] {
+            let (a, b) = (a.parse::<Cidr>().unwrap(), b.parse::<Cidr>().unwrap());
+            assert_eq!((a.covers(&b), a.overlaps(&b)), (covers, overlaps), "{a} {b}");
         }
     }
 

@@ -1,22 +1,27 @@
 //! `register`: the Node object for this host.
 
+mod keepsake;
+mod ready;
+mod settle;
+
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::cli::Words;
 use super::options::applet_args;
-use super::report::{self, Report};
+use super::report::Report;
 use super::server::Server;
 use super::{Applet, info_of, lease, node_name, server, tls};
-use crate::client::kube::{Created, Credentials, Kube};
+use crate::client::kube::{Credentials, Kube};
 use crate::error::{Error, Result};
-use crate::plan::node::{self, Annotation, Label, Step, Taint, Wanted};
+use crate::plan::node::{self, Annotation, Label, May, Taint, Wanted};
+use crate::plan::subnet_env::Lease;
 use crate::sys::file;
 use crate::sys::http::Client;
-use crate::sys::log;
 use crate::sys::wait::Deadline;
-use crate::types::{NodeName, Scheme};
+use crate::types::{Cidr, NodeName, Scheme};
+use settle::Settler;
 
 /// The table's entry.
 pub const APPLET: Applet = Applet {
@@ -54,9 +59,28 @@ applet_args! {
         /// a taint to set, KEY=VALUE:EFFECT; repeatable
         #[argh(option, arg_name = "k=v:effect")]
         taint: Vec<Taint>,
+        /// what a cloud calls this host (spec.providerID)
+        #[argh(option, arg_name = "id")]
+        provider_id: Option<String>,
+        /// the kubelet's: `external` gives a Node that is created the taint by which a cloud's
+        /// controller-manager knows it
+        #[argh(option, arg_name = "external", from_str_fn(external))]
+        cloud_provider: Option<()>,
+        /// a Node that is created is cordoned
+        #[argh(switch)]
+        unschedulable: bool,
+        /// the controller-manager's --cluster-cidr: a podCIDR outside is warned about; repeatable
+        #[argh(option, arg_name = "cidr")]
+        cluster_cidr: Vec<Cidr>,
         /// replace what differs; a Node with another podCIDR is made anew unless it is Ready
         #[argh(switch)]
         replace: bool,
+        /// with --replace: even if the Node is Ready
+        #[argh(switch)]
+        force: bool,
+        /// wait until the Node is Ready
+        #[argh(switch)]
+        wait_ready: bool,
     }
 }
 
@@ -64,12 +88,7 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let args: Args = words.parse()?;
     let common = args.common();
     let deadline = Deadline::start(common.timeout);
-    for (at, taint) in args.taint.iter().enumerate() {
-        if args.taint[..at].iter().any(|t| t.identity() == taint.identity()) {
-            let (key, effect) = taint.identity();
-            return Err(Error::usage(format!("--taint {key}:{effect}: given twice")));
-        }
-    }
+    check(&args)?;
     let known = lease::now(&args.lease_options())?;
     let server = connect_to(&args, words, report)?;
     let mut client = Client::new(&server.url, &server.tls)?;
@@ -78,24 +97,64 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     }
     let lease = known.map_or_else(|| lease::resolve(&args.lease_options(), &deadline), Ok)?;
     let name = node_name::resolve(args.name.as_ref(), &server.tls, &lease)?;
-    let wanted = Wanted {
+    let wanted = wanted(&args, name, &lease);
+    if let Some(danger) = node::outside_of(&args.cluster_cidr, &wanted.pod_cidrs) {
+        report.warn(danger);
+    }
+    report.found("server", json!(server.url.to_string()));
+    let settler = Settler {
+        kube: &Kube::new(&client, &deadline),
+        server: &server.url,
+        deadline: &deadline,
+        wanted: &wanted,
+        may: May { replace: args.replace, force: args.force },
+    };
+    let node = settler.settle(report)?;
+    let mut cidrs = wanted.pod_cidrs.clone();
+    if !report.dry_run {
+        settler.read_back(&node, report)?;
+        cidrs = node::pod_cidrs(&node);
+        if args.wait_ready {
+            ready::wait(settler.kube, &node, &deadline)?;
+        }
+    }
+    let cidrs: Vec<String> = cidrs.iter().map(ToString::to_string).collect();
+    report.summary(format_args!("node {} podCIDR {} at {}", wanted.name, cidrs.join(","), server.url));
+    Ok(())
+}
+
+/// What the options contradict among themselves.
+fn check(args: &Args) -> Result<()> {
+    let twice = |option: &str, mut names: Vec<String>| {
+        names.sort();
+        let pair = names.windows(2).find(|pair| pair[0] == pair[1]);
+        pair.map_or(Ok(()), |pair| Err(Error::usage(format!("{option} {}: given twice", pair[0]))))
+    };
+    twice("--label", args.label.iter().map(|l| l.key().to_owned()).collect())?;
+    twice("--annotation", args.annotation.iter().map(|a| a.key().to_owned()).collect())?;
+    twice("--taint", args.taint.iter().map(|t| format!("{}:{}", t.identity().0, t.identity().1)).collect())?;
+    if args.force && !args.replace {
+        return Err(Error::usage("--force goes with --replace"));
+    }
+    Ok(())
+}
+
+fn wanted(args: &Args, name: NodeName, lease: &Lease) -> Wanted {
+    Wanted {
         name,
         pod_cidrs: lease.subnets().map(|c| c.network()).collect(),
         labels: args.label.clone(),
         annotations: args.annotation.clone(),
         taints: args.taint.clone(),
         arch: arch(),
-    };
-    report.found("server", json!(server.url.to_string()));
-    let node = settle(&Kube::new(&client, &deadline), &wanted, args.replace, report)?;
-    let mut cidrs = wanted.pod_cidrs.clone();
-    if !report.dry_run {
-        read_back(&wanted, &node, report)?;
-        cidrs = node::pod_cidrs(&node);
+        provider_id: args.provider_id.clone(),
+        external_cloud: args.cloud_provider.is_some(),
+        unschedulable: args.unschedulable,
     }
-    let cidrs: Vec<String> = cidrs.iter().map(ToString::to_string).collect();
-    report.summary(format_args!("node {} podCIDR {} at {}", wanted.name, cidrs.join(","), server.url));
-    Ok(())
+}
+
+fn external(text: &str) -> Result<(), String> {
+    if text == "external" { Ok(()) } else { Err("is not external: register sees to that one only".into()) }
 }
 
 /// The server with the credentials of the command line on top of its kubeconfig's.
@@ -139,82 +198,4 @@ fn arch() -> &'static str {
         "x86" => "386",
         other => other,
     }
-}
-
-impl report::Step for Step {
-    fn kind(&self) -> &'static str {
-        "node"
-    }
-}
-
-/// A Node that changes while it is looked at is looked at again, so often.
-const LOOKS: usize = 5;
-
-/// Makes the Node what is wanted; returns it as the server has it.
-fn settle(kube: &Kube<'_>, wanted: &Wanted, replace: bool, report: &mut Report) -> Result<Value> {
-    for look in 1..=LOOKS {
-        let found = kube.node(wanted.name.as_str())?;
-        report.found("node", summary_of(found.as_ref()));
-        let steps = node::plan(wanted, found.as_ref(), replace).map_err(Error::conflict)?;
-        if let (Some(node), true) = (found, steps.is_empty()) {
-            report.already(1);
-            return Ok(node);
-        }
-        let mut now = None;
-        if let ([Step::Delete(..), create], false) = (steps.as_slice(), report.dry_run) {
-            // Were kboot killed in between, this line is what is left of labels, taints and cordon.
-            log::info!("to be made anew: {create}");
-        }
-        report.carry_out(&steps, |step| {
-            now = take(kube, step)?;
-            Ok(())
-        })?;
-        if report.dry_run {
-            return Ok(Value::Null);
-        }
-        if let Some(node) = now {
-            return Ok(node);
-        }
-        report.forget_last();
-        log::debug!("node {} changed meanwhile (look {look})", wanted.name);
-    }
-    Err(Error::failed(format!("node {} keeps changing: something else writes it", wanted.name)))
-}
-
-/// Takes one step and returns the Node as the server then has it; `None` when it was not what it had
-/// been, or is gone.
-fn take(kube: &Kube<'_>, step: &Step) -> Result<Option<Value>> {
-    match step {
-        Step::Delete(name, uid) => kube.delete_node(name.as_str(), uid).map(|()| None),
-        Step::Create(body) => Ok(match kube.create_node(body)? {
-            Created::Now(node) => Some(node),
-            Created::AlreadyExists => None,
-        }),
-        Step::Patch(name, patch) => kube.patch_node(name.as_str(), patch),
-    }
-}
-
-/// Compares what the server has with what was wanted: old ones drop what they do not know.
-fn read_back(wanted: &Wanted, node: &Value, report: &mut Report) -> Result<()> {
-    let has = node::pod_cidrs(node);
-    if has.first() != wanted.pod_cidrs.first() {
-        return Err(Error::failed("the server took it, but kept another podCIDR"));
-    }
-    if has.len() < wanted.pod_cidrs.len() {
-        report.warn("the server keeps the first podCIDR only: it has no dual stack (feature gate IPv6DualStack before 1.21)");
-    }
-    if let Ok(left) = node::plan(wanted, Some(node), true)
-        && let Some(step) = left.first()
-    {
-        let step = step.to_string();
-        let hint = if step.contains("taints") { " (taints are known from Kubernetes 1.6 on)" } else { "" };
-        report.warn(format!("the server did not keep all of it{hint}: {step}"));
-    }
-    Ok(())
-}
-
-fn summary_of(node: Option<&Value>) -> Value {
-    let Some(node) = node else { return Value::Null };
-    let cidrs: Vec<String> = node::pod_cidrs(node).iter().map(ToString::to_string).collect();
-    json!({ "name": node["metadata"]["name"], "podCIDRs": cidrs })
 }

@@ -68,10 +68,31 @@ pub(super) fn pod_spec(cidrs: &[Cidr]) -> Map<String, Value> {
     spec
 }
 
+/// The taints of a Node that is made: those asked for, and the one by which a cloud's
+/// controller-manager knows what it has to initialise (it takes it away then, and looks at no Node without).
+pub(super) fn birth_taints(wanted: &Wanted) -> Vec<Taint> {
+    let uninitialized = Taint {
+        key: "node.cloudprovider.kubernetes.io/uninitialized".into(),
+        value: "true".into(),
+        effect: "NoSchedule".into(),
+    };
+    let is_asked = wanted.taints.iter().any(|t| t.identity() == uninitialized.identity());
+    let cloud = Some(uninitialized).filter(|_| wanted.external_cloud && !is_asked);
+    wanted.taints.iter().cloned().chain(cloud).collect()
+}
+
+/// externalID, which 1.0 to 1.10 want, is left to the server: it takes the name.
 pub(super) fn body(wanted: &Wanted) -> Value {
     let mut spec = pod_spec(&wanted.pod_cidrs);
-    if !wanted.taints.is_empty() {
-        spec.insert("taints".into(), wanted.taints.iter().map(taint_json).collect());
+    let taints = birth_taints(wanted);
+    if !taints.is_empty() {
+        spec.insert("taints".into(), taints.iter().map(taint_json).collect());
+    }
+    if let Some(id) = &wanted.provider_id {
+        spec.insert("providerID".into(), json!(id));
+    }
+    if wanted.unschedulable {
+        spec.insert("unschedulable".into(), json!(true));
     }
     json!({
         "kind": "Node",

@@ -1,5 +1,7 @@
 //! Labels, annotations and taints as the command line gives them.
 
+use serde_json::Value;
+
 use crate::types::NodeName;
 
 /// A taint as `kubectl taint` writes it: `KEY=VALUE:EFFECT` or `KEY:EFFECT`.
@@ -32,9 +34,23 @@ impl Taint {
     }
 }
 
+/// Whether a taint is put and taken away by Kubernetes' own controllers, by the Node's conditions.
+pub(super) fn is_controllers(taint: &Value) -> bool {
+    const OWN: [&str; 3] =
+        ["node.kubernetes.io/", "node.alpha.kubernetes.io/", "node.cloudprovider.kubernetes.io/"];
+    taint["key"].as_str().is_some_and(|key| OWN.iter().any(|own| key.starts_with(own)))
+}
+
 /// A label, `KEY=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label(pub(super) String, pub(super) String);
+
+impl Label {
+    /// What makes a label one.
+    pub fn key(&self) -> &str {
+        &self.0
+    }
+}
 
 impl std::str::FromStr for Label {
     type Err = String;
@@ -50,6 +66,13 @@ impl std::str::FromStr for Label {
 /// An annotation, `KEY=VALUE`; the value is free.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Annotation(pub(super) String, pub(super) String);
+
+impl Annotation {
+    /// What makes an annotation one.
+    pub fn key(&self) -> &str {
+        &self.0
+    }
+}
 
 impl std::str::FromStr for Annotation {
     type Err = String;

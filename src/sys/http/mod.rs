@@ -4,6 +4,7 @@
 pub mod certificate;
 mod resolve;
 mod roots;
+mod stream;
 mod tls;
 mod unix;
 
@@ -12,8 +13,9 @@ use std::time::Duration;
 use rustls::AlertDescription;
 use ureq::http::Request;
 use ureq::unversioned::transport::{Connector, TcpConnector};
-use ureq::{Agent, Timeout};
+use ureq::{Agent, Body, Timeout};
 
+pub use stream::{Answer, Stream};
 pub use tls::{Identity, Tls, certificates};
 
 use crate::error::{Error, Result, io_text};
@@ -130,7 +132,10 @@ impl Client {
             let request = request.body(()).map_err(bad)?;
             self.agent.run(self.agent.configure_request(request).timeout_global(Some(longest)).build())
         };
-        let mut answer = answer.map_err(|e| self.failure(e, longest))?;
+        self.whole(answer.map_err(|e| self.failure(e, longest))?, longest)
+    }
+
+    fn whole(&self, mut answer: ureq::http::Response<Body>, longest: Duration) -> Result<Response, Failure> {
         let seconds =
             answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.trim().parse::<u64>().ok());
         let body = answer.body_mut().with_config().limit(LARGEST_BODY).read_to_vec();

@@ -1,5 +1,8 @@
 //! The Kubernetes API: Nodes, and waiting for a server that is not ready.
 
+mod list;
+mod watch;
+
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -9,6 +12,8 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::sys::http::{Client, Response};
 use crate::sys::wait::{Deadline, Retry, retry};
+pub use list::Looked;
+pub use watch::Watched;
 
 /// How long a refusal may be a server's that has not loaded its tokens and roles yet.
 const REFUSED_FOR: Duration = Duration::from_secs(15);
@@ -107,14 +112,17 @@ impl<'c> Kube<'c> {
         }
     }
 
-    /// Deletes the Node that has this uid and no other.
-    pub fn delete_node(&self, name: &str, uid: &str) -> Result<()> {
+    /// Deletes the Node that has this uid and no other; whether there is none of that uid any more.
+    /// (Up to 1.3 a server does not look at the uid.)
+    pub fn delete_node(&self, name: &str, uid: &str) -> Result<bool> {
         let options =
             serde_json::json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}});
         let body = options.to_string();
         let answer = self.call("DELETE", &node_path(name), Some(("application/json", body.as_bytes())))?;
         match answer.status {
-            200 | 202 | 404 => Ok(()),
+            200 | 202 => Ok(true),
+            404 if status(&answer)["reason"] == "NotFound" => Ok(true),
+            409 if status(&answer)["reason"] == "Conflict" => Ok(false),
             _ => Err(self.unexpected(&answer)),
         }
     }
@@ -131,6 +139,9 @@ impl<'c> Kube<'c> {
                 Err(failure) => return Err(Error::failed(format!("{what}: {}", failure.why)).into()),
             };
             match answer.status {
+                403 if by_admission(&answer).is_some() => {
+                    Err(Retry::Never(Error::failed(format!("{what}: {}", refusal(&answer)))))
+                }
                 401 | 403 => {
                     let since = *refused.get_or_insert_with(Instant::now);
                     let why = refusal(&answer);
@@ -139,10 +150,7 @@ impl<'c> Kube<'c> {
                     }
                     Err(Retry::Later { why: format!("{why} (tried for 15 s at most)"), after: None })
                 }
-                429 | 500..=599 => {
-                    Err(Retry::Later { why: status_words(&answer), after: answer.retry_after })
-                }
-                _ => Ok(answer),
+                _ => busy(&answer).map_or(Ok(answer), Err),
             }
         })
     }
@@ -158,11 +166,31 @@ impl<'c> Kube<'c> {
     }
 }
 
+/// Whether the server says that it may answer later.
+fn busy(answer: &Response) -> Option<Retry> {
+    let is_busy = matches!(answer.status, 429 | 500..=599);
+    is_busy.then(|| Retry::Later { why: status_words(answer), after: answer.retry_after })
+}
+
 fn refusal(answer: &Response) -> String {
     match answer.status {
         401 => "401 Unauthorized: it does not know these credentials (token, certificate)".into(),
+        _ if by_admission(answer) == Some(NODE_RESTRICTION) => format!(
+            "403 Forbidden: {}: a node's own credentials do not suffice: leave it out, or use an administrator's",
+            words(answer)
+        ),
         _ => format!("403 Forbidden: {}", words(answer)),
     }
+}
+
+/// `node "a" is not allowed to modify taints`
+const NODE_RESTRICTION: &str = "is not allowed to ";
+
+/// The words by which admission refuses, which is final; an authorizer (`User "a" cannot create nodes`)
+/// may have to load its roles yet.
+fn by_admission(answer: &Response) -> Option<&'static str> {
+    let text = status(answer)["message"].as_str()?.to_owned();
+    [NODE_RESTRICTION, " denied the request"].into_iter().find(|w| text.contains(w))
 }
 
 fn status_words(answer: &Response) -> String {
