@@ -100,6 +100,20 @@ mod modules;
 mod readme;
 #[path = "cases/register.rs"]
 mod register;
+#[path = "cases/register_crowd.rs"]
+mod register_crowd;
+#[path = "cases/register_existing.rs"]
+mod register_existing;
+#[path = "cases/register_facts.rs"]
+mod register_facts;
+#[path = "cases/register_identity.rs"]
+mod register_identity;
+#[path = "cases/register_ready.rs"]
+mod register_ready;
+#[path = "cases/register_replace.rs"]
+mod register_replace;
+#[path = "cases/register_standin.rs"]
+mod register_standin;
 #[path = "cases/server.rs"]
 mod server;
 #[path = "cases/surroundings.rs"]

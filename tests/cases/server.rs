@@ -7,6 +7,8 @@ use crate::support::{Scratch, finish, kboot, run};
 
 const NOT_FOUND: &str = r#"{"kind":"Status","reason":"NotFound","code":404}"#;
 const CREATED: &str = r#"{"metadata":{"name":"10.50.1.1"},"spec":{"podCIDR":"10.50.1.0/24"}}"#;
+const NO_NODES: &str =
+    r#"{"kind":"NodeList","apiVersion":"v1","metadata":{"resourceVersion":"7"},"items":[]}"#;
 const EXISTS: &str = r#"{"kind":"Status","reason":"AlreadyExists","code":409}"#;
 
 fn register(url: &str, more: &[&str]) -> crate::support::Done {
@@ -24,16 +26,24 @@ fn it_outlasts_a_server_that_is_not_ready() {
         &json("401 Unauthorized", "", r#"{"kind":"Status","reason":"Unauthorized"}"#),
         "",
         &json("404 Not Found", "", NOT_FOUND),
+        &json("503 Service Unavailable", "", ""),
+        // Cut off in the middle of the list.
+        "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"kind\":\"NodeList\",\"items\":[{\"metadata\":{\"name\":\"a\"}},",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1c\r\n{\"kind\":\"NodeList\",\"items\":[\r\n",
+        &json("200 OK", "", NO_NODES),
+        &json("429 Too Many Requests", "Retry-After: 1\r\n", "{}"),
         &json("201 Created", "", CREATED),
     ]);
     let started = Instant::now();
     let done = register(&server.url, &[]);
     assert!(done.stderr.contains("(1 changed, 0 already so)"), "{done:?}");
-    assert!(started.elapsed() >= Duration::from_secs(1), "Retry-After was not honoured");
+    assert!(started.elapsed() >= Duration::from_secs(2), "Retry-After was not honoured");
     let requests = server.requests.lock().unwrap();
-    let methods: Vec<&str> = requests.iter().map(|(m, ..)| m.as_str()).collect();
-    assert_eq!(methods, ["GET", "GET", "GET", "GET", "GET", "GET", "GET", "POST"]);
-    assert_eq!(done.stderr.matches("waiting for").count(), 1, "said once: {done:?}");
+    let asked: Vec<String> = requests.iter().map(|(m, path, _)| format!("{m} {path}")).collect();
+    let (node, list) = ("GET /api/v1/nodes/10.50.1.1", "GET /api/v1/nodes?resourceVersion=0");
+    let post = "POST /api/v1/nodes";
+    assert_eq!(asked, [&[node; 7][..], &[list; 4], &[post; 2]].concat());
+    assert_eq!(done.stderr.matches("waiting for").count(), 3, "said once for each: {done:?}");
 }
 
 /// The create arrived, its answer did not: the second attempt finds the Node, and that is success.
@@ -41,6 +51,7 @@ fn it_outlasts_a_server_that_is_not_ready() {
 fn an_answer_that_was_lost_is_no_conflict() {
     let server = serve(&[
         &json("404 Not Found", "", NOT_FOUND),
+        &json("200 OK", "", NO_NODES),
         "HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{",
         &json("409 Conflict", "", EXISTS),
         &json(
@@ -100,7 +111,11 @@ fn more_patience_than_is_left_is_75_at_once() {
 #[test]
 fn a_proxy_in_the_environment_is_not_used() {
     let proxy = serve(&[&json("502 Bad Gateway", "", "proxy")]);
-    let server = serve(&[&json("404 Not Found", "", NOT_FOUND), &json("201 Created", "", CREATED)]);
+    let server = serve(&[
+        &json("404 Not Found", "", NOT_FOUND),
+        &json("200 OK", "", NO_NODES),
+        &json("201 Created", "", CREATED),
+    ]);
     let mut command = kboot(&["register", "--subnet", "10.50.1.1/24", "--server", &server.url]);
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         command.env(name, &proxy.url);
@@ -237,7 +252,11 @@ fn a_server_that_asks_for_ages_is_not_obeyed_to_the_letter() {
 #[test]
 fn a_kubeconfigs_token_goes_to_its_own_server() {
     let dir = Scratch::new();
-    let own = serve(&[&json("404 Not Found", "", NOT_FOUND), &json("201 Created", "", CREATED)]);
+    let own = serve(&[
+        &json("404 Not Found", "", NOT_FOUND),
+        &json("200 OK", "", NO_NODES),
+        &json("201 Created", "", CREATED),
+    ]);
     let other = serve(&[&json("404 Not Found", "", NOT_FOUND)]);
     let config = dir.file("config", format!("current-context: c\ncontexts: [{{name: c, context: {{cluster: k, user: u}}}}]\nclusters: [{{name: k, cluster: {{server: '{}'}}}}]\nusers: [{{name: u, user: {{token: s3cret}}}}]\n", own.url));
     let mut command = kboot(&["register", "--subnet", "10.50.1.1/24", "--kubeconfig", &config]);
@@ -248,7 +267,11 @@ fn a_kubeconfigs_token_goes_to_its_own_server() {
 /// A Kubernetes 1.0 has no taints and drops what it does not know.
 #[test]
 fn what_an_old_server_drops_is_said() {
-    let server = serve(&[&json("404 Not Found", "", NOT_FOUND), &json("201 Created", "", CREATED)]);
+    let server = serve(&[
+        &json("404 Not Found", "", NOT_FOUND),
+        &json("200 OK", "", NO_NODES),
+        &json("201 Created", "", CREATED),
+    ]);
     let done = register(&server.url, &["--taint", "a=b:NoSchedule"]);
     assert!(done.code == 0 && done.stderr.contains("warning: the server did not keep all of it"), "{done:?}");
 }

@@ -1,6 +1,8 @@
-//! A real kube-apiserver 1.20.2 over TLS, one for all tests of a run; kubectl reads what was written.
+//! A real kube-apiserver 1.20.2 over TLS, one for all tests of a run; kubectl and curl read what was
+//! written, and its audit log tells who asked for what.
 
 use std::fs;
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -12,6 +14,20 @@ use super::{Done, Process, Scratch, finish, free_port, need, tool, until};
 pub const ADMIN: &str = "admin-token-0123456789";
 pub const NOBODY: &str = "nobody-token-0123456789";
 
+/// How many administrators there are beside, `user-0` and so on, each with a token of its own: for counting
+/// requests in the audit log.
+pub const USERS: usize = 420;
+
+const AUDIT: &str = "\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted]
+rules:
+- level: Metadata
+  resources: [{group: '', resources: [nodes, nodes/status]}]
+- level: None
+";
+
 pub struct Api {
     pub url: String,
     pub port: u16,
@@ -19,8 +35,11 @@ pub struct Api {
     pub cacert: String,
     /// A file with the administrator's token.
     pub token: String,
+    /// The same API over plain HTTP, as the administrator: `kubectl proxy`.
+    pub plain: String,
     pub scratch: Scratch,
     kubectl: std::path::PathBuf,
+    _proxy: Process,
     _server: Process,
     _etcd: Etcd,
 }
@@ -49,10 +68,8 @@ impl Api {
         let etcd = Etcd::start(&[])?;
         let scratch = Scratch::new();
         let port = free_port();
-        scratch.file(
-            "tokens.csv",
-            format!("{ADMIN},admin,1,\"system:masters\"\n{NOBODY},nobody,2,\"nobodies\"\n"),
-        );
+        tokens(&scratch);
+        let policy = scratch.file("audit.yaml", AUDIT);
         let token = scratch.file("token", format!("{ADMIN}\n"));
         tool("openssl", &["genrsa", "-out", &scratch.path("sa.key"), "2048"]);
         client_ca(&scratch);
@@ -63,33 +80,91 @@ impl Api {
                 .args(["--token-auth-file", &scratch.path("tokens.csv")])
                 .args(["--client-ca-file", &scratch.path("ca.crt"), "--authorization-mode", "Node,RBAC"])
                 .args(["--enable-admission-plugins", "NodeRestriction"])
+                .args(["--audit-policy-file", &policy, "--audit-log-path", &scratch.path("audit.log")])
                 .args(["--service-account-issuer", "https://kubernetes.default.svc"])
                 .args(["--service-account-key-file", &scratch.path("sa.key")])
                 .args(["--service-account-signing-key-file", &scratch.path("sa.key")])
                 .args(["--service-cluster-ip-range", "10.96.0.0/16"]);
         });
         let cacert = scratch.path("certs/apiserver.crt");
-        let api = Self {
-            url: format!("https://127.0.0.1:{port}"),
-            port,
-            cacert,
-            token,
-            scratch,
-            kubectl,
-            _server: server,
-            _etcd: etcd,
+        let url = format!("https://127.0.0.1:{port}");
+        let ready = || {
+            let call = |c: &mut Command| finish(c.args(["get", "--raw", "/readyz"])).stdout == "ok";
+            fs::metadata(&cacert).is_ok()
+                && call(command(&mut Command::new(&kubectl), &scratch, &url, &cacert))
         };
-        until("kube-apiserver is ready", || {
-            fs::metadata(&api.cacert).is_ok() && api.kubectl(&["get", "--raw", "/readyz"]).stdout == "ok"
+        until("kube-apiserver is ready", ready);
+        let plain_port = free_port().to_string();
+        let proxy = Process::start("env", &scratch.0.join("proxy.log"), |env| {
+            env.arg(&kubectl);
+            command(env, &scratch, &url, &cacert).args(["proxy", "--port", &plain_port]);
         });
-        Some(api)
+        let plain = format!("http://127.0.0.1:{plain_port}");
+        until("kubectl proxy listens", || TcpStream::connect(format!("127.0.0.1:{plain_port}")).is_ok());
+        let (_proxy, _server, _etcd) = (proxy, server, etcd);
+        Some(Self { url, port, cacert, token, plain, scratch, kubectl, _proxy, _server, _etcd })
     }
 
     pub fn kubectl(&self, args: &[&str]) -> Done {
-        let mut command = Command::new(&self.kubectl);
-        command.env("HOME", &self.scratch.0).env_remove("KUBECONFIG");
-        command.args(["--server", &self.url, "--token", ADMIN, "--certificate-authority", &self.cacert]);
-        finish(command.args(args))
+        let mut kubectl = Command::new(&self.kubectl);
+        finish(command(&mut kubectl, &self.scratch, &self.url, &self.cacert).args(args))
+    }
+
+    /// One request by curl: status and body. `auth` are curl's own options.
+    pub fn curl(
+        &self,
+        auth: &[&str],
+        method: &str,
+        path: &str,
+        content: Option<(&str, &str)>,
+    ) -> (u64, Value) {
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "--cacert", &self.cacert, "-X", method, "-w", "\n%{http_code}"]).args(auth);
+        if let Some((media_type, body)) = content {
+            curl.args(["-H", &format!("Content-Type: {media_type}"), "-d", body]);
+        }
+        let done = finish(curl.arg(format!("{}{path}", self.url)));
+        let (body, status) = done.ok().rsplit_once('\n').unwrap();
+        (status.parse().unwrap(), serde_json::from_str(body).unwrap_or(Value::String(body.into())))
+    }
+
+    /// The same as the administrator.
+    pub fn ask(&self, method: &str, path: &str, content: Option<(&str, &str)>) -> (u64, Value) {
+        self.curl(&["-H", &format!("Authorization: Bearer {ADMIN}")], method, path, content)
+    }
+
+    /// Makes a Node as it is given.
+    pub fn create(&self, name: &str, rest: &Value) -> Value {
+        let mut node = rest.clone();
+        node["kind"] = "Node".into();
+        node["apiVersion"] = "v1".into();
+        node["metadata"]["name"] = name.into();
+        let (status, made) = self.ask("POST", "/api/v1/nodes", Some((JSON, &node.to_string())));
+        assert_eq!(status, 201, "{made}");
+        made
+    }
+
+    /// Merge-patches a Node, or with `/status` its status.
+    pub fn patch(&self, name: &str, patch: &Value) -> Value {
+        let content = ("application/merge-patch+json", patch.to_string());
+        let (status, now) =
+            self.ask("PATCH", &format!("/api/v1/nodes/{name}"), Some((content.0, &content.1)));
+        assert_eq!(status, 200, "{now}");
+        now
+    }
+
+    /// The options that lead kboot here as one of the counted administrators.
+    pub fn user(&self, number: usize) -> [String; 6] {
+        let token = self.scratch.file(&format!("token-{number}"), token(number));
+        ["--server", &self.url, "--cacert", &self.cacert, "--token-file", &token].map(str::to_owned)
+    }
+
+    /// What a user has asked of Nodes, `get 404`, by the server's audit log.
+    pub fn asked_by(&self, user: &str) -> Vec<String> {
+        let log = fs::read_to_string(self.scratch.path("audit.log")).unwrap_or_default();
+        let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let asked = events.filter(|e| e["user"]["username"] == user);
+        asked.map(|e| format!("{} {}", e["verb"].as_str().unwrap(), e["responseStatus"]["code"])).collect()
     }
 
     /// A Node as kubectl reads it, `None` if there is none.
@@ -131,6 +206,26 @@ impl Api {
         );
         (crt, key)
     }
+}
+
+pub const JSON: &str = "application/json";
+
+/// kubectl, told where to go and as whom.
+fn command<'c>(kubectl: &'c mut Command, scratch: &Scratch, url: &str, cacert: &str) -> &'c mut Command {
+    kubectl.env("HOME", &scratch.0).env_remove("KUBECONFIG");
+    kubectl.args(["--server", url, "--token", ADMIN, "--certificate-authority", cacert])
+}
+
+fn token(number: usize) -> String {
+    format!("user-{number}-token-0123456789")
+}
+
+fn tokens(scratch: &Scratch) {
+    let mut lines = format!("{ADMIN},admin,1,\"system:masters\"\n{NOBODY},nobody,2,\"nobodies\"\n");
+    for number in 0..USERS {
+        lines += &format!("{},user-{number},user-{number},\"system:masters\"\n", token(number));
+    }
+    scratch.file("tokens.csv", lines);
 }
 
 fn client_ca(scratch: &Scratch) {

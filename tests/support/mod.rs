@@ -182,6 +182,19 @@ fn skip(why: &str) {
     eprintln!("skipped: {why}");
 }
 
+/// kboot with a /run of its own, which is that directory (or the host's, without root: nothing is
+/// written there then).
+pub fn kboot_with_run<S: AsRef<OsStr>>(run: &Path, args: &[S]) -> Command {
+    if !nix::unistd::geteuid().is_root() {
+        return kboot(args);
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c"]);
+    command.args(["mount --bind \"$0\" /run && exec \"$@\""]).arg(run).arg(binary()).args(args);
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+}
+
 /// A free TCP port of the loopback.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
