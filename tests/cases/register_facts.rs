@@ -77,7 +77,7 @@ fn a_set_pod_cidr_is_not_changed_and_an_empty_one_is_set() {
     assert_eq!((status, &now["spec"]["podCIDRs"]), (200, &json!(["10.60.77.0/24"])));
     let (status, refused) = patch("10.60.78.0/24");
     assert_eq!(status, 422);
-    assert_eq!(why(&refused), ["Invalid", "FieldValueForbidden spec.podCIDRs"]);
+    assert_eq!(why(&refused), ["Invalid", "FieldValueForbidden spec.podCIDRs", "FieldValueForbidden []"]);
     let done = register(&api.plain, "facts-set", "10.60.78.1/24");
     assert!(
         done.code == 3 && done.stderr.contains("has podCIDR 10.60.77.0/24, wanted is 10.60.78.0/24"),
