@@ -1,6 +1,7 @@
 //! A real kube-apiserver 1.20.2 over TLS, one for all tests of a run; kubectl and curl read what was
 //! written, and its audit log tells who asked for what.
 
+use std::collections::HashMap;
 use std::fs;
 use std::net::TcpStream;
 use std::process::Command;
@@ -101,8 +102,18 @@ impl Api {
         });
         let plain = format!("http://127.0.0.1:{plain_port}");
         until("kubectl proxy listens", || TcpStream::connect(format!("127.0.0.1:{plain_port}")).is_ok());
-        let (_proxy, _server, _etcd) = (proxy, server, etcd);
-        Some(Self { url, port, cacert, token, plain, scratch, kubectl, _proxy, _server, _etcd })
+        Some(Self {
+            url,
+            port,
+            cacert,
+            token,
+            plain,
+            scratch,
+            kubectl,
+            _proxy: proxy,
+            _server: server,
+            _etcd: etcd,
+        })
     }
 
     pub fn kubectl(&self, args: &[&str]) -> Done {
@@ -159,12 +170,20 @@ impl Api {
         ["--server", &self.url, "--cacert", &self.cacert, "--token-file", &token].map(str::to_owned)
     }
 
-    /// What a user has asked of Nodes, `get 404`, by the server's audit log.
-    pub fn asked_by(&self, user: &str) -> Vec<String> {
+    /// What each user has asked of Nodes, `get 404`, by the server's audit log.
+    pub fn asked(&self) -> HashMap<String, Vec<String>> {
         let log = fs::read_to_string(self.scratch.path("audit.log")).unwrap_or_default();
-        let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let asked = events.filter(|e| e["user"]["username"] == user);
-        asked.map(|e| format!("{} {}", e["verb"].as_str().unwrap(), e["responseStatus"]["code"])).collect()
+        let mut asked = HashMap::<String, Vec<String>>::new();
+        for event in log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+            let what = format!("{} {}", event["verb"].as_str().unwrap(), event["responseStatus"]["code"]);
+            asked.entry(event["user"]["username"].as_str().unwrap().to_owned()).or_default().push(what);
+        }
+        asked
+    }
+
+    /// The same of one user.
+    pub fn asked_by(&self, user: &str) -> Vec<String> {
+        self.asked().remove(user).unwrap_or_default()
     }
 
     /// A Node as kubectl reads it, `None` if there is none.
@@ -221,11 +240,10 @@ fn token(number: usize) -> String {
 }
 
 fn tokens(scratch: &Scratch) {
-    let mut lines = format!("{ADMIN},admin,1,\"system:masters\"\n{NOBODY},nobody,2,\"nobodies\"\n");
-    for number in 0..USERS {
-        lines += &format!("{},user-{number},user-{number},\"system:masters\"\n", token(number));
-    }
-    scratch.file("tokens.csv", lines);
+    let mut lines =
+        vec![format!("{ADMIN},admin,1,\"system:masters\""), format!("{NOBODY},nobody,2,\"nobodies\"")];
+    lines.extend((0..USERS).map(|n| format!("{},user-{n},user-{n},\"system:masters\"", token(n))));
+    scratch.file("tokens.csv", lines.join("\n"));
 }
 
 fn client_ca(scratch: &Scratch) {

@@ -18,13 +18,19 @@ pub fn write(server: &Url, name: &NodeName, node: &Value) -> Result<()> {
     run_dir::write(&record_name(name), &format!("{record}\n"))
 }
 
-/// What was kept of another Node than the one that is there.
-pub fn read(server: &Url, name: &NodeName, there: Option<&Value>) -> Option<Value> {
+/// What was kept of another Node than the one that is there. Whatever server is asked now: one cluster may
+/// have many addresses.
+pub fn read(name: &NodeName, there: Option<&Value>) -> Option<Value> {
     let text = run_dir::read(&record_name(name))?;
     let mut record: Value = serde_json::from_str(&text).ok()?;
     let node = record["node"].take();
     let is_there = there.is_some_and(|there| there["metadata"]["uid"] == node["metadata"]["uid"]);
-    (record["server"] == server.to_string() && node.is_object() && !is_there).then_some(node)
+    if !node.is_object() || is_there {
+        return None;
+    }
+    let server = record["server"].as_str().unwrap_or("?");
+    log::info!("node {name} gets back what it had when a run deleted it at {server} and was killed");
+    Some(node)
 }
 
 /// All is settled.

@@ -47,7 +47,7 @@ impl Settler<'_> {
             let found = self.present()?;
             report.found("node", summary_of(found.as_ref()));
             let holder = if node::claims(wanted, found.as_ref()) { self.holder()? } else { None };
-            let kept = keepsake::read(self.server, &wanted.name, found.as_ref());
+            let kept = keepsake::read(&wanted.name, found.as_ref());
             let there = Found { node: found.as_ref(), holder: holder.as_ref(), keepsake: kept.as_ref() };
             let steps = node::plan(wanted, there, self.may).map_err(Error::conflict)?;
             let mut now = None;
