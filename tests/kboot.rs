@@ -88,10 +88,10 @@ mod kubelet_health;
 mod kubelet_launch;
 #[path = "cases/kubelet_process.rs"]
 mod kubelet_process;
-#[path = "cases/kubelet_supervise.rs"]
-mod kubelet_supervise;
 #[path = "cases/kubelet_ready.rs"]
 mod kubelet_ready;
+#[path = "cases/kubelet_supervise.rs"]
+mod kubelet_supervise;
 #[path = "cases/mk_docker_opts.rs"]
 mod mk_docker_opts;
 #[path = "cases/modules.rs"]

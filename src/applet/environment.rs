@@ -21,11 +21,15 @@ const CONFIG_FIELDS: &[&str] = &[
 
 /// Options that, given on the command line, keep the environment from giving others: what belongs
 /// together (a lease; a server and who we are there) or contradicts.
-const SILENCES: [(&str, &[&str]); 21] = [
+const SILENCES: [(&str, &[&str]); 26] = [
     ("--subnet", &["--env-file"]),
     ("--env-file", &["--subnet"]),
     ("--server", &["--kubeconfig"]),
-    ("--kubeconfig", &["--server", "--token-file", "--cacert", "--cert", "--key"]),
+    (
+        "--kubeconfig",
+        &["--server", "--token-file", "--cacert", "--cert", "--key", "--user", "--password-file"],
+    ),
+    ("--kubeconfig", &["--bootstrap-token-file", "--ca-hash"]),
     ("--masquerade", &["--no-masquerade"]),
     ("--no-masquerade", &["--masquerade", "--out-interface"]),
     ("--out-interface", &["--no-masquerade"]),
@@ -33,8 +37,12 @@ const SILENCES: [(&str, &[&str]); 21] = [
     ("--down", &["--check"]),
     ("--bridge", &["--bip"]),
     ("--bip", &["--bridge"]),
-    ("--cacert", &["--insecure-skip-tls-verify"]),
-    ("--insecure-skip-tls-verify", &["--cacert"]),
+    ("--cacert", &["--insecure-skip-tls-verify", "--ca-hash"]),
+    ("--insecure-skip-tls-verify", &["--cacert", "--ca-hash"]),
+    ("--ca-hash", &["--cacert", "--insecure-skip-tls-verify"]),
+    ("--token-file", &["--user", "--password-file", "--bootstrap-token-file"]),
+    ("--user", &["--token-file", "--bootstrap-token-file"]),
+    ("--bootstrap-token-file", &["--token-file", "--user", "--password-file", "--insecure-skip-tls-verify"]),
     ("--file", CONFIG_FIELDS),
     ("--show", CONFIG_FIELDS),
     ("--reserve", &["--show"]),
@@ -45,9 +53,9 @@ const SILENCES: [(&str, &[&str]); 21] = [
     ("--cert", &["--key"]),
 ];
 
-/// Options that mean something else in other applets (a Node's name, a TLS key, other formats, flannel's network): from
-/// the environment, only the applet's own variable counts for them.
-pub const OWN_VARIABLE_ONLY: [(&str, &str); 13] = [
+/// Options that mean something else in other applets (a Node's name, a TLS key, a user of etcd's, flannel's
+/// network, other formats): from the environment, only the applet's own variable counts for them.
+pub const OWN_VARIABLE_ONLY: [(&str, &str); 15] = [
     ("bridge", "--name"),
     ("kubelet-launch", "--address"),
     ("kubelet-launch", "--check"),
@@ -61,6 +69,8 @@ pub const OWN_VARIABLE_ONLY: [(&str, &str); 13] = [
     ("mk-docker-opts.sh", "--output"),
     ("docker-flags", "--format"),
     ("flannel-env", "--format"),
+    ("register", "--user"),
+    ("register", "--password-file"),
 ];
 
 /// How an option or an applet is called in a variable's name.

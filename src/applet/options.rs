@@ -31,6 +31,8 @@ pub struct ServerOptions {
     pub server: Option<(Url, String)>,
     /// `--kubeconfig`.
     pub kubeconfig: Option<PathBuf>,
+    /// The context to take in place of the kubeconfig's current one.
+    pub context: Option<String>,
 }
 
 /// Files that TLS needs.
@@ -97,7 +99,7 @@ macro_rules! applet_args {
             fn server_options(&self, words: &$crate::applet::cli::Words) -> $crate::applet::options::ServerOptions {
                 let source = words.source("--server").to_owned();
                 let server = self.server.clone().map(|url| (url, source));
-                $crate::applet::options::ServerOptions { server, kubeconfig: self.kubeconfig.clone() }
+                $crate::applet::options::ServerOptions { server, kubeconfig: self.kubeconfig.clone(), context: None }
             }
         }
     };

@@ -6,7 +6,7 @@ use super::options::ServerOptions;
 use crate::client::kube::Credentials;
 use crate::client::kubeconfig::{self, Kubeconfig};
 use crate::error::{Error, Result};
-use crate::sys::http::Tls;
+use crate::sys::http::{Client, Tls};
 use crate::sys::log;
 use crate::types::Url;
 
@@ -44,7 +44,8 @@ impl Server {
         }
     }
 
-    fn of(path: &Path, config: Kubeconfig, source: String) -> Self {
+    /// The one that a kubeconfig names.
+    pub fn of(path: &Path, config: Kubeconfig, source: String) -> Self {
         Self {
             url: config.server,
             source,
@@ -53,6 +54,15 @@ impl Server {
             tls: config.tls,
             credentials: config.credentials,
         }
+    }
+
+    /// A client for it, with its credentials.
+    pub fn client(&self) -> Result<Client> {
+        let mut client = Client::new(&self.url, &self.tls)?;
+        if let Some(header) = self.credentials.header() {
+            client.authorize(header);
+        }
+        Ok(client)
     }
 }
 
@@ -70,9 +80,19 @@ pub fn named(options: &ServerOptions) -> Result<Option<Server>> {
 }
 
 fn choose(options: &ServerOptions) -> Result<Server> {
+    let server = from_sources(options)?;
+    match &options.context {
+        Some(name) if server.kubeconfig.is_none() => {
+            Err(Error::usage(format!("--context {name}: the server is not from a kubeconfig")))
+        }
+        _ => Ok(server),
+    }
+}
+
+fn from_sources(options: &ServerOptions) -> Result<Server> {
+    let read = |path: &Path| kubeconfig::read(path, options.context.as_deref());
     if let Some(path) = &options.kubeconfig {
-        let mut server =
-            Server::of(path, kubeconfig::read(path)?, format!("--kubeconfig {}", path.display()));
+        let mut server = Server::of(path, read(path)?, format!("--kubeconfig {}", path.display()));
         if let Some((url, source)) = &options.server {
             server.kubeconfig_url = Some(std::mem::replace(&mut server.url, url.clone()));
             server.source.clone_from(source);
@@ -83,7 +103,7 @@ fn choose(options: &ServerOptions) -> Result<Server> {
         return Ok(Server::plain(url.clone(), source));
     }
     if let Some(path) = variable("KUBECONFIG").and_then(|list| first_there(&list)) {
-        let config = kubeconfig::read(&path)?;
+        let config = read(&path)?;
         return Ok(Server::of(&path, config, format!("KUBECONFIG {}", path.display())));
     }
     if let Some(text) = variable("KUBERNETES_MASTER") {
@@ -92,7 +112,7 @@ fn choose(options: &ServerOptions) -> Result<Server> {
     }
     for path in WELL_KNOWN.map(Path::new) {
         if path.exists() {
-            return Ok(Server::of(path, kubeconfig::read(path)?, path.display().to_string()));
+            return Ok(Server::of(path, read(path)?, path.display().to_string()));
         }
     }
     let url = LAST_RESORT.parse().map_err(Error::usage)?;

@@ -21,10 +21,5 @@ pub fn read(files: &TlsFiles, skip_verify: bool) -> Result<Tls> {
     if skip_verify && files.cacert.is_some() {
         return Err(Error::usage("--cacert and --insecure-skip-tls-verify contradict each other"));
     }
-    Ok(Tls {
-        cacert: files.cacert.as_deref().map(pem).transpose()?,
-        identity,
-        server_name: None,
-        skip_verify,
-    })
+    Ok(Tls { cacert: files.cacert.as_deref().map(pem).transpose()?, identity, skip_verify, ..Tls::default() })
 }

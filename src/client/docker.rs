@@ -79,7 +79,7 @@ pub fn default_network(url: &Url) -> Result<Option<DefaultNetwork>> {
 }
 
 fn client(url: &Url) -> Result<Client> {
-    Client::new(url, &Tls { cacert: None, identity: None, server_name: None, skip_verify: false })
+    Client::new(url, &Tls::default())
 }
 
 /// Status and body; `None` if none came.

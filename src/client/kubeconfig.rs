@@ -24,37 +24,64 @@ pub struct Kubeconfig {
 }
 
 /// Reads the file; whatever is wrong with it is exit 2. Relative paths in it are relative to it.
-pub fn read(path: &Path) -> Result<Kubeconfig> {
+/// `context` stands in for its current-context.
+pub fn read(path: &Path, context: Option<&str>) -> Result<Kubeconfig> {
     let text = file::read_named(path)?;
     let tree = yaml::read(&text).usage(path.display())?;
     let dir = path.parent().unwrap_or(Path::new("."));
-    make(&tree, dir).usage(path.display())
+    make(&tree, dir, context).usage(path.display())
 }
 
-fn make(tree: &Value, dir: &Path) -> Result<Kubeconfig> {
-    let context = tree["current-context"].as_str().filter(|c| !c.is_empty());
+/// What a kubeconfig names, without reading what it points to.
+pub struct Outline {
+    /// The server.
+    pub server: Option<Url>,
+    /// `client-certificate`, the path.
+    pub certificate: Option<PathBuf>,
+}
+
+/// The outline of a kubeconfig's current context; empty where it is none.
+pub fn outline(path: &Path) -> Result<Option<Outline>> {
+    let Some(bytes) = file::read_if_there(path)? else { return Ok(None) };
+    let tree = String::from_utf8(bytes).ok().and_then(|text| yaml::read(&text).ok()).unwrap_or_default();
+    let (cluster, user) = entries(&tree, None).unwrap_or((&Value::Null, &Value::Null));
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let certificate = user["client-certificate"].as_str().map(|c| dir.join(c));
+    Ok(Some(Outline { server: cluster["server"].as_str().and_then(|s| s.parse().ok()), certificate }))
+}
+
+/// The cluster and the user of a context.
+fn entries<'t>(tree: &'t Value, context: Option<&str>) -> Result<(&'t Value, &'t Value)> {
+    let context = context.or(tree["current-context"].as_str()).filter(|c| !c.is_empty());
     let context = context.ok_or_else(|| Error::failed("is no kubeconfig with a current-context"))?;
     let context = named(tree, "contexts", "context", context)?;
-    let cluster_name =
+    let cluster =
         context["cluster"].as_str().ok_or_else(|| Error::failed("its current context names no cluster"))?;
-    let cluster = Entry { tree: named(tree, "clusters", "cluster", cluster_name)?, dir };
-    let server = cluster.text("server").ok_or_else(|| Error::failed("its cluster has no server"))?;
-    let server: Url = server.parse().map_err(|why| Error::failed(format!("server {server}: {why}")))?;
-    if cluster.text("proxy-url").is_some() {
-        return Err(Error::failed("proxy-url: kboot reaches the server without a proxy only"));
-    }
-    let null = Value::Null;
     let user = match context["user"].as_str() {
         Some(name) if !name.is_empty() => named(tree, "users", "user", name)?,
-        _ => &null,
+        _ => &Value::Null,
     };
-    let user = Entry { tree: user, dir };
+    Ok((named(tree, "clusters", "cluster", cluster)?, user))
+}
+
+fn make(tree: &Value, dir: &Path, context: Option<&str>) -> Result<Kubeconfig> {
+    let (cluster, user) = entries(tree, context)?;
+    let (cluster, user) = (Entry { tree: cluster, dir }, Entry { tree: user, dir });
+    let server = cluster.text("server").ok_or_else(|| Error::failed("its cluster has no server"))?;
+    let server: Url = server.parse().map_err(|why| Error::failed(format!("server {server}: {why}")))?;
+    let proxy = cluster.text("proxy-url").map(str::parse).transpose();
     let tls = Tls {
         cacert: cluster.bytes("certificate-authority")?,
         identity: identity(&user)?,
         server_name: cluster.text("tls-server-name").map(str::to_owned),
         skip_verify: cluster.tree["insecure-skip-tls-verify"] == Value::Bool(true),
+        pins: Vec::new(),
+        proxy: proxy.map_err(|why| Error::failed(format!("proxy-url: {why}")))?,
     };
+    if tls.skip_verify && tls.cacert.is_some() {
+        // client-go takes it for a mistake too.
+        return Err(Error::failed("its cluster has a CA and insecure-skip-tls-verify: take one of them out"));
+    }
     Ok(Kubeconfig { server, tls, credentials: credentials(&user)? })
 }
 
@@ -67,21 +94,29 @@ fn identity(user: &Entry<'_>) -> Result<Option<Identity>> {
 }
 
 fn credentials(user: &Entry<'_>) -> Result<Credentials> {
-    if !user.tree["exec"].is_null() || !user.tree["auth-provider"].is_null() {
-        return Err(Error::failed(
-            "its user gets credentials from a plugin (exec): kboot runs none; give --token-file",
-        ));
+    for (key, what) in [("exec", "from a plugin"), ("auth-provider", "from a provider")] {
+        if !user.tree[key].is_null() {
+            return Err(Error::failed(format!(
+                "its user gets credentials {what} ({key}): kboot runs none; give --token-file"
+            )));
+        }
     }
-    // client-go: token before tokenFile.
-    if let Some(token) = user.text("token") {
-        return Credentials::bearer(token, "token");
+    // To leave it out would be to act with rights that were not meant.
+    for key in ["as", "as-uid", "as-groups", "as-user-extra"] {
+        if !user.tree[key].is_null() {
+            return Err(Error::failed(format!("its user acts as another ({key}): kboot does not")));
+        }
     }
-    if let Some(path) = user.text("tokenFile") {
-        let path = user.path(path);
-        return Credentials::bearer(&file::read_named(&path)?, &path.display().to_string());
+    let token = user.text("token").map(|token| Credentials::bearer(token, "token"));
+    // client-go since 1.10: the file, where it can be read, counts before the token.
+    if let Some(path) = user.text("tokenFile").map(|p| user.path(p)) {
+        let text = file::read_named(&path);
+        let found = text.and_then(|text| Credentials::bearer(&text, &path.display().to_string()));
+        return found.or_else(|why| token.unwrap_or(Err(why)));
     }
-    match (user.text("username"), user.text("password")) {
-        (Some(name), password) => Credentials::basic(name, password.unwrap_or_default()),
+    match (token, user.text("username"), user.text("password")) {
+        (Some(token), ..) => token,
+        (None, Some(name), password) => Credentials::basic(name, password.unwrap_or_default()),
         _ => Ok(Credentials::None),
     }
 }
@@ -128,7 +163,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Kubeconfig> {
-        make(&yaml::read(text)?, Path::new("/nowhere"))
+        make(&yaml::read(text)?, Path::new("/nowhere"), None)
     }
 
     const BASE: &str = "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n\
@@ -143,6 +178,20 @@ mod tests {
         let config =
             parse(&format!("{BASE}users: [{{name: u, user: {{username: me, password: it}}}}]\n")).unwrap();
         assert_eq!(config.credentials.header().unwrap(), "Basic bWU6aXQ=");
+    }
+
+    #[test]
+    fn a_context_can_be_named() {
+        let two = "contexts: [{name: a, context: {cluster: k}}, {name: b, context: {cluster: l}}]\n\
+            clusters: [{name: k, cluster: {server: 'http://k:1'}}, {name: l, cluster: {server: 'http://l:1'}}]\n";
+        let tree = yaml::read(two).unwrap();
+        let server = |context| {
+            let made = make(&tree, Path::new("/"), context);
+            made.map(|m| m.server.to_string()).map_err(|e| e.to_string())
+        };
+        assert_eq!(server(Some("b")).as_deref(), Ok("http://l:1"));
+        assert_eq!(server(Some("c")), Err("has no context named c".to_owned()));
+        assert_eq!(server(None), Err("is no kubeconfig with a current-context".to_owned()));
     }
 
     #[test]
@@ -162,6 +211,23 @@ mod tests {
             (
                 format!("{BASE}users: [{{name: u, user: {{client-key-data: '!'}}}}]"),
                 "client-key-data: is no base64",
+            ),
+            (
+                format!("{BASE}users: [{{name: u, user: {{auth-provider: {{name: gcp}}}}}}]"),
+                "its user gets credentials from a provider (auth-provider): kboot runs none; give --token-file",
+            ),
+            (
+                format!("{BASE}users: [{{name: u, user: {{token: t, as: admin}}}}]"),
+                "its user acts as another (as): kboot does not",
+            ),
+            (
+                BASE.replace("YQ==", "YQ==, proxy-url: 'socks5://u:s3cret@h:1'")
+                    + "users: [{name: u, user: {}}]",
+                "proxy-url: kboot speaks to http:// proxies only, not socks5",
+            ),
+            (
+                BASE.replace("YQ==", "YQ==, insecure-skip-tls-verify: true") + "users: [{name: u, user: {}}]",
+                "its cluster has a CA and insecure-skip-tls-verify: take one of them out",
             ),
         ] {
             assert_eq!(parse(&text).err().map(|e| e.to_string()).as_deref(), Some(error));

@@ -1,5 +1,7 @@
 //! Protocols over HTTP.
 
+pub mod cluster_info;
+pub mod csr;
 pub mod docker;
 pub mod etcd;
 pub mod kube;

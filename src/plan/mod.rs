@@ -7,6 +7,7 @@ pub mod docker0;
 pub mod etcd;
 pub mod flannel;
 pub mod host_lease;
+pub mod join;
 pub mod kubelet;
 pub mod modules;
 pub mod nat;

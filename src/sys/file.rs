@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -133,6 +133,35 @@ pub fn replace(target: &Path, content: &[u8], mode: u32) -> Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     result.context(shown)
+}
+
+/// Writes a file that only its owner may read, whatever was there and however it was protected; makes
+/// the directories above it.
+pub fn write_secret(path: &Path, content: &[u8]) -> Result<()> {
+    let shown = path.display();
+    make_directory_of(path).context(&shown)?;
+    let temporary = temporary_beside(path)?;
+    let result = fill(&temporary, content, 0o600, None).and_then(|()| Ok(fs::rename(&temporary, path)?));
+    if result.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    sync_directory(path);
+    result.context(shown)
+}
+
+/// Makes `path` a symbolic link to `target` in one step, in place of whatever file or link was there.
+pub fn link(path: &Path, target: &Path) -> Result<()> {
+    let temporary = temporary_beside(path)?;
+    let _ = fs::remove_file(&temporary);
+    std::os::unix::fs::symlink(target, &temporary).context(path.display())?;
+    let result = fs::rename(&temporary, path);
+    sync_directory(path);
+    result.context(path.display())
+}
+
+fn make_directory_of(path: &Path) -> Result<()> {
+    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?)
 }
 
 /// A name of this process's own, after taking away what killed ones left.

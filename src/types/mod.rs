@@ -1,6 +1,8 @@
 //! Validated value types that every room may use. Their `FromStr` errors are short reasons, without
 //! the value itself: the caller knows which option or file it came from.
 
+mod bootstrap_token;
+mod ca_hash;
 mod cidr;
 mod duration;
 mod hairpin;
@@ -12,6 +14,8 @@ mod node_name;
 mod url;
 mod version;
 
+pub use bootstrap_token::BootstrapToken;
+pub use ca_hash::CaHash;
 pub use cidr::Cidr;
 pub use duration::Timeout;
 pub use hairpin::Hairpin;

@@ -15,8 +15,8 @@ pub mod net;
 pub mod odd_server;
 pub mod packets;
 pub mod ruleset;
-pub mod supervised;
 pub mod runtime;
+pub mod supervised;
 pub mod way;
 
 use std::ffi::OsStr;

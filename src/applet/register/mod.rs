@@ -1,26 +1,26 @@
 //! `register`: the Node object for this host.
 
+mod access;
+mod join;
 mod keepsake;
 mod ready;
 mod settle;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
-use super::server::Server;
-use super::{Applet, info_of, lease, node_name, server, tls};
-use crate::client::kube::{Credentials, Kube};
+use super::{Applet, info_of, lease, node_name};
+use crate::client::kube::Kube;
 use crate::error::{Error, Result};
 use crate::plan::node::{self, Annotation, Label, May, Taint, Wanted};
 use crate::plan::subnet_env::Lease;
-use crate::sys::file;
-use crate::sys::http::Client;
 use crate::sys::wait::Deadline;
-use crate::types::{Cidr, NodeName, Scheme};
+use crate::types::{CaHash, Cidr, NodeName};
+use join::{Entered, Join};
 use settle::Settler;
 
 /// The table's entry.
@@ -44,9 +44,30 @@ applet_args! {
         /// the Node's name (default: of the client certificate, else the subnet's address)
         #[argh(option, arg_name = "node")]
         name: Option<NodeName>,
+        /// the kubeconfig's context to take (default: its current-context)
+        #[argh(option, arg_name = "name")]
+        context: Option<String>,
         /// file with a bearer token
         #[argh(option, arg_name = "path")]
         token_file: Option<PathBuf>,
+        /// user name, for servers before 1.19
+        #[argh(option, arg_name = "name")]
+        user: Option<String>,
+        /// file with the password of --user
+        #[argh(option, arg_name = "path")]
+        password_file: Option<PathBuf>,
+        /// trust the CA with this public key: sha256:HEX, as kubeadm prints it; repeatable
+        #[argh(option, arg_name = "hash")]
+        ca_hash: Vec<CaHash>,
+        /// file with a bootstrap token: first get the kubelet's own certificate by it
+        #[argh(option, arg_name = "path")]
+        bootstrap_token_file: Option<PathBuf>,
+        /// the kubeconfig to write then (default: /etc/kubernetes/kubelet.conf)
+        #[argh(option, arg_name = "path")]
+        kubelet_kubeconfig: Option<PathBuf>,
+        /// where the kubelet's key and certificate are kept (default: /var/lib/kubelet/pki)
+        #[argh(option, arg_name = "dir")]
+        cert_dir: Option<PathBuf>,
         /// take any server certificate: whoever answers gets the token
         #[argh(switch)]
         insecure_skip_tls_verify: bool,
@@ -90,13 +111,16 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let deadline = Deadline::start(common.timeout);
     check(&args)?;
     let known = lease::now(&args.lease_options())?;
-    let server = connect_to(&args, words, report)?;
-    let mut client = Client::new(&server.url, &server.tls)?;
-    if let Some(header) = server.credentials.header() {
-        client.authorize(header);
-    }
+    let server = access::server(&args, words, report)?;
+    let join = Join::wanted(&args, words, &server)?;
     let lease = known.map_or_else(|| lease::resolve(&args.lease_options(), &deadline), Ok)?;
-    let name = node_name::resolve(args.name.as_ref(), &server.tls, &lease)?;
+    let Entered { server, name, is_stranger } = if let Some(join) = join {
+        join.enter(&args, server, &lease, &deadline, report)?
+    } else {
+        let name = node_name::resolve(args.name.as_ref(), &server.tls, &lease)?;
+        Entered { server, name, is_stranger: false }
+    };
+    let client = server.client()?;
     let wanted = wanted(&args, name, &lease);
     if let Some(danger) = node::outside_of(&args.cluster_cidr, &wanted.pod_cidrs) {
         report.warn(danger);
@@ -107,6 +131,7 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
         server: &server.url,
         deadline: &deadline,
         wanted: &wanted,
+        is_stranger,
         may: May { replace: args.replace, force: args.force },
     };
     let node = settler.settle(report)?;
@@ -155,39 +180,6 @@ fn wanted(args: &Args, name: NodeName, lease: &Lease) -> Wanted {
 
 fn external(text: &str) -> Result<(), String> {
     if text == "external" { Ok(()) } else { Err("is not external: register sees to that one only".into()) }
-}
-
-/// The server with the credentials of the command line on top of its kubeconfig's.
-fn connect_to(args: &Args, words: &Words, report: &mut Report) -> Result<Server> {
-    let files = args.tls_files();
-    let given = tls::read(&files, args.insecure_skip_tls_verify)?;
-    let token = args.token_file.as_deref().map(token).transpose()?;
-    let mut server = server::resolve(&args.server_options(words))?;
-    if given.cacert.is_some() {
-        server.tls.cacert = given.cacert;
-        server.tls.skip_verify = false;
-    }
-    if given.identity.is_some() {
-        server.tls.identity = given.identity;
-    }
-    server.tls.skip_verify |= given.skip_verify;
-    if let Some(token) = token {
-        server.credentials = token;
-    }
-    if server.url.scheme() == Scheme::Https && server.tls.skip_verify {
-        report.warn(format!(
-            "{}: its certificate is not checked: whoever answers there gets the credentials",
-            server.url
-        ));
-    }
-    if server.url.scheme() == Scheme::Http && server.credentials.header().is_some() {
-        report.warn(format!("{}: the credentials go over the network in the clear", server.url));
-    }
-    Ok(server)
-}
-
-fn token(path: &Path) -> Result<Credentials> {
-    Credentials::bearer(&file::read_named(path)?, &path.display().to_string())
 }
 
 /// As Go names them.

@@ -35,6 +35,8 @@ pub struct Settler<'r> {
     pub deadline: &'r Deadline,
     /// What the Node is to be.
     pub wanted: &'r Wanted,
+    /// A dry run of a join has no credentials yet to ask with.
+    pub is_stranger: bool,
     /// What may be done to it.
     pub may: May,
 }
@@ -44,9 +46,10 @@ impl Settler<'_> {
     pub fn settle(&self, report: &mut Report) -> Result<Value> {
         let wanted = self.wanted;
         for look in 1..=LOOKS {
-            let found = self.present()?;
+            let found = if self.is_stranger { None } else { self.present()? };
             report.found("node", summary_of(found.as_ref()));
-            let holder = if node::claims(wanted, found.as_ref()) { self.holder()? } else { None };
+            let asks = !self.is_stranger && node::claims(wanted, found.as_ref());
+            let holder = if asks { self.holder()? } else { None };
             let kept = keepsake::read(&wanted.name, found.as_ref());
             let there = Found { node: found.as_ref(), holder: holder.as_ref(), keepsake: kept.as_ref() };
             let steps = node::plan(wanted, there, self.may).map_err(Error::conflict)?;

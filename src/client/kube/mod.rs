@@ -12,11 +12,12 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::sys::http::{Client, Response};
 use crate::sys::wait::{Deadline, Retry, retry};
+use crate::types::BootstrapToken;
 pub use list::Looked;
 pub use watch::Watched;
 
 /// How long a refusal may be a server's that has not loaded its tokens and roles yet.
-const REFUSED_FOR: Duration = Duration::from_secs(15);
+pub(super) const REFUSED_FOR: Duration = Duration::from_secs(15);
 
 /// How kboot says who it is, beside a client certificate. Never printed.
 #[derive(Clone)]
@@ -46,6 +47,11 @@ impl Credentials {
             return Err(Error::usage("a user name has no ':'"));
         }
         Ok(Self::Header(format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))))
+    }
+
+    /// The bootstrap token that it is, if it is one.
+    pub fn bootstrap_token(&self) -> Option<BootstrapToken> {
+        self.header()?.strip_prefix("Bearer ")?.parse().ok()
     }
 
     /// The header's value.
@@ -129,7 +135,7 @@ impl<'c> Kube<'c> {
 
     /// One request, tried again while the server is not there or not ready. Refusals (401, 403) are
     /// tried for 15 s and then final: tokens and roles are loaded late at a control plane's start.
-    fn call(&self, method: &str, path: &str, content: Option<(&str, &[u8])>) -> Result<Response> {
+    pub(super) fn call(&self, method: &str, path: &str, content: Option<(&str, &[u8])>) -> Result<Response> {
         let mut refused: Option<Instant> = None;
         let what = self.client.base().to_string();
         retry(self.deadline, &what, || {
@@ -155,13 +161,13 @@ impl<'c> Kube<'c> {
         })
     }
 
-    fn object(&self, answer: &Response) -> Result<Value> {
+    pub(super) fn object(&self, answer: &Response) -> Result<Value> {
         serde_json::from_slice(&answer.body).map_err(|_| {
             Error::failed(format!("{}: its answer is not JSON: no API server?", self.client.base()))
         })
     }
 
-    fn unexpected(&self, answer: &Response) -> Error {
+    pub(super) fn unexpected(&self, answer: &Response) -> Error {
         Error::failed(format!("{}: {}", self.client.base(), status_words(answer)))
     }
 }
@@ -204,7 +210,7 @@ fn node_path(name: &str) -> String {
 }
 
 /// The Status object of an answer, null if it is none.
-fn status(answer: &Response) -> Value {
+pub(super) fn status(answer: &Response) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or_default()
 }
 

@@ -1,5 +1,10 @@
 //! What kboot reads in an X.509 certificate (RFC 5280 §4.1): its dates, its CN, its public key.
 
+use ring::digest::{SHA256, digest};
+
+use super::der::{OID, Reader, SEQUENCE, SET};
+use crate::types::CaHash;
+
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Certificate {
@@ -13,49 +18,8 @@ pub struct Certificate {
     pub public_key: Vec<u8>,
 }
 
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
-const OID: u8 = 0x06;
 /// id-at-commonName, 2.5.4.3.
-const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
-
-/// The rest of a DER text that is being read.
-struct Reader<'d>(&'d [u8]);
-
-impl<'d> Reader<'d> {
-    /// The next element: its tag and content.
-    fn next(&mut self) -> Option<(u8, &'d [u8])> {
-        let (&tag, rest) = self.0.split_first()?;
-        let (&first, rest) = rest.split_first()?;
-        let (len, rest) = if first < 0x80 {
-            (usize::from(first), rest)
-        } else {
-            let count = usize::from(first & 0x7f);
-            if count == 0 || count > 4 || rest.len() < count {
-                return None;
-            }
-            let len = rest[..count].iter().fold(0, |n, &b| n << 8 | usize::from(b));
-            (len, &rest[count..])
-        };
-        if rest.len() < len {
-            return None;
-        }
-        let (content, rest) = rest.split_at(len);
-        self.0 = rest;
-        Some((tag, content))
-    }
-
-    /// The next element, with its tag and length.
-    fn element(&mut self) -> Option<&'d [u8]> {
-        let before = self.0;
-        self.next()?;
-        Some(&before[..before.len() - self.0.len()])
-    }
-
-    fn expect(&mut self, tag: u8) -> Option<Reader<'d>> {
-        self.next().filter(|(t, _)| *t == tag).map(|(_, content)| Reader(content))
-    }
-}
+pub(super) const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 
 impl Certificate {
     /// Reads a certificate in DER; `None` when it is none.
@@ -76,6 +40,13 @@ impl Certificate {
             common_name: common_name(subject),
             public_key: tbs.element()?.to_vec(),
         })
+    }
+
+    /// The hash that pins its public key.
+    pub fn key_hash(&self) -> CaHash {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, &self.public_key).as_ref());
+        CaHash(hash)
     }
 }
 
@@ -123,20 +94,9 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::der::element as der;
     use super::*;
     use proptest::prelude::*;
-
-    fn der(tag: u8, content: &[u8]) -> Vec<u8> {
-        let mut out = vec![tag];
-        if content.len() < 0x80 {
-            out.push(u8::try_from(content.len()).unwrap());
-        } else {
-            out.push(0x82);
-            out.extend(u16::try_from(content.len()).unwrap().to_be_bytes());
-        }
-        out.extend(content);
-        out
-    }
 
     fn sample(version: bool) -> Vec<u8> {
         let cn = der(SEQUENCE, &[der(OID, &COMMON_NAME), der(0x0c, b"system:node:10.1.2.1")].concat());

@@ -1,7 +1,11 @@
-//! HTTP/1.1 to one server: over TCP, TLS or a unix socket. No proxy is used, no redirect followed, no
-//! status is an error; each request has a deadline and each body a limit.
+//! HTTP/1.1 to one server: over TCP, TLS or a unix socket. No proxy is used unless a kubeconfig names
+//! one, no redirect followed, no status is an error; each request has a deadline and each body a limit.
 
 pub mod certificate;
+mod der;
+pub mod key;
+mod pinned;
+mod proxy;
 mod resolve;
 mod roots;
 mod stream;
@@ -12,15 +16,16 @@ use std::time::Duration;
 
 use rustls::AlertDescription;
 use ureq::http::Request;
-use ureq::unversioned::transport::{Connector, TcpConnector};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
 use ureq::{Agent, Body, Timeout};
 
+pub use proxy::Proxy;
 pub use stream::{Answer, Stream};
 pub use tls::{Identity, Tls, certificates};
 
 use crate::error::{Error, Result, io_text};
-use crate::sys::log;
 use crate::sys::wait::Deadline;
+use crate::sys::{clock, log};
 use crate::types::{Scheme, Url};
 
 /// The longest that one attempt may take; a server that accepts and then hangs is tried again.
@@ -39,6 +44,10 @@ pub struct Client {
     agent: Agent,
     base: Url,
     authorization: Option<String>,
+    /// Whether dates are checked, and so the clock has to be right.
+    is_dated: bool,
+    /// The proxy in between, for messages.
+    proxy: Option<String>,
 }
 
 /// A server's answer, whatever its status.
@@ -68,20 +77,32 @@ impl Client {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .proxy(None)
+            .proxy(tls.proxy.as_ref().map(|p| p.proxy.clone()))
             .user_agent(concat!("kboot/", env!("CARGO_PKG_VERSION")))
             .build();
+        if tls.proxy.is_some() && base.scheme() != Scheme::Https {
+            return Err(Error::usage(format!(
+                "{base}: proxy-url: only https servers are reached by a proxy"
+            )));
+        }
         let agent = match base.scheme() {
             Scheme::Http => Agent::with_parts(config, TcpConnector::default(), resolve::Names),
             Scheme::Https => {
-                let connector = ().chain(TcpConnector::default()).chain(tls.connector(base.host())?);
+                let tcp = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default());
+                let connector = tcp.chain(tls.connector(base.host())?);
                 Agent::with_parts(config, connector, resolve::Names)
             }
             Scheme::Unix => {
                 Agent::with_parts(config, unix::UnixConnector::new(base.host()), resolve::Nothing)
             }
         };
-        Ok(Self { agent, base: base.clone(), authorization: None })
+        Ok(Self {
+            agent,
+            base: base.clone(),
+            authorization: None,
+            is_dated: base.scheme() == Scheme::Https && !tls.skip_verify,
+            proxy: tls.proxy.as_ref().map(ToString::to_string),
+        })
     }
 
     /// Sends this `Authorization` header with each request. It is never logged.
@@ -114,6 +135,7 @@ impl Client {
         content: Option<(&str, &[u8])>,
         longest: Duration,
     ) -> Result<Response, Failure> {
+        self.check_clock()?;
         let mut request =
             Request::builder().method(method).uri(self.base.join(path)).header("accept", "application/json");
         if let Some(value) = authorization {
@@ -149,22 +171,32 @@ impl Client {
         })
     }
 
+    /// No certificate can be judged before the clock is set.
+    fn check_clock(&self) -> Result<(), Failure> {
+        let unset = clock::unset().filter(|_| self.is_dated);
+        unset.map_or(Ok(()), |why| Err(Failure { why, passing: true }))
+    }
+
     fn failure(&self, error: ureq::Error, longest: Duration) -> Failure {
-        let passing = |why: String| Failure { why, passing: true };
-        match error {
-            ureq::Error::Io(e) => match e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                Some(tls) => tls_failure(tls, self.base.host()),
-                None => passing(io_text(&e)),
-            },
-            ureq::Error::Timeout(Timeout::Resolve) => {
-                passing(format!("{}: no answer from DNS", self.base.host()))
-            }
-            ureq::Error::Timeout(_) => passing(format!("no answer within {} ms", longest.as_millis())),
-            ureq::Error::HostNotFound => passing(format!("{}: no such host", self.base.host())),
-            ureq::Error::BodyExceedsLimit(_) => {
-                Failure { why: "the answer is larger than 10 MiB".into(), passing: false }
-            }
-            other => passing(other.to_string()),
+        if let ureq::Error::Io(e) = &error
+            && let Some(tls) = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        {
+            return tls_failure(tls, self.base.host());
+        }
+        let host = self.proxy.as_deref().unwrap_or(self.base.host());
+        let (why, passing) = match error {
+            ureq::Error::Io(e) => (io_text(&e), true),
+            ureq::Error::Timeout(Timeout::Resolve) => (format!("{host}: no answer from DNS"), true),
+            ureq::Error::Timeout(_) => (format!("no answer within {} ms", longest.as_millis()), true),
+            ureq::Error::HostNotFound => (format!("{host}: no such host"), true),
+            ureq::Error::BodyExceedsLimit(_) => ("the answer is larger than 10 MiB".into(), false),
+            // 407: it wants another user or password.
+            ureq::Error::ConnectProxyFailed(why) => (why.clone(), !why.contains("407")),
+            other => (other.to_string(), true),
+        };
+        match &self.proxy {
+            Some(proxy) => Failure { why: format!("by the proxy {proxy}: {why}"), passing },
+            None => Failure { why, passing },
         }
     }
 }
@@ -187,6 +219,8 @@ fn tls_failure(error: &rustls::Error, host: &str) -> Failure {
             (format!("the server's certificate is not for {host}"), false)
         }
         rustls::Error::InvalidCertificate(other) => (format!("the server's certificate: {other:?}"), false),
+        // The pins' own words.
+        rustls::Error::General(why) => (why.clone(), false),
         rustls::Error::InvalidMessage(_) => {
             ("the server does not speak TLS: http:// instead?".to_owned(), false)
         }

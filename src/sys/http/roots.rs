@@ -50,7 +50,11 @@ impl ExactOrSigned {
         Self { exact, signed }
     }
 
-    fn verify_exact(leaf: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), TlsError> {
+    pub(super) fn verify_exact(
+        leaf: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), TlsError> {
         let dates = Certificate::read(leaf).ok_or(CertificateError::BadEncoding)?;
         if now.as_secs() < dates.not_before {
             return Err(CertificateError::NotValidYet.into());

@@ -12,14 +12,17 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, TransportAdapter,
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 
 use super::certificate::Certificate;
+use super::pinned::Pinned;
+use super::proxy::Proxy;
 use super::roots::{ExactOrSigned, NoCheck, system_bundle};
 use crate::error::{Context, Error, Result};
+use crate::types::CaHash;
 
-/// What kboot trusts and shows. Everything is PEM; errors name where it came from.
+/// What kboot trusts and shows, and by way of whom. Everything is PEM; errors name where it came from.
 #[derive(Default)]
 pub struct Tls {
     /// The certificates to trust, with the name of their file; the system's when absent.
@@ -30,9 +33,14 @@ pub struct Tls {
     pub server_name: Option<String>,
     /// Takes any server certificate.
     pub skip_verify: bool,
+    /// Trusts by these hashes of public keys instead, if there are any.
+    pub pins: Vec<CaHash>,
+    /// How the server is reached.
+    pub proxy: Option<Proxy>,
 }
 
 /// A client certificate and its key, PEM, with the names of their files.
+#[derive(Clone)]
 pub struct Identity {
     /// The certificate, its chain behind it.
     pub cert: (String, Vec<u8>),
@@ -41,6 +49,14 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// What the certificate says, if the key is its own.
+    pub fn certificate(&self) -> Result<Certificate> {
+        self.resolver(&default_provider())?;
+        let leaf = certificates(&self.cert.0, &self.cert.1)?.into_iter().next();
+        leaf.and_then(|der| Certificate::read(&der))
+            .ok_or_else(|| Error::usage(format!("{}: is not an X.509 certificate", self.cert.0)))
+    }
+
     /// Reads both and matches them by the public key itself: rustls' own check would refuse the
     /// version 1 certificates that `openssl x509 -req` makes unless told otherwise.
     fn resolver(&self, provider: &CryptoProvider) -> Result<SingleCertAndKey> {
@@ -88,28 +104,35 @@ impl Tls {
             .dangerous();
         let builder = if self.skip_verify {
             builder.with_custom_certificate_verifier(Arc::new(NoCheck::new(&provider)))
+        } else if !self.pins.is_empty() {
+            builder
+                .with_custom_certificate_verifier(Arc::new(Pinned::new(self.pins.clone(), provider.clone())))
         } else {
-            let roots = match &self.cacert {
-                Some((name, pem)) => certificates(name, pem)?,
-                None => system_bundle()?,
-            };
-            let mut store = RootCertStore::empty();
-            store.add_parsable_certificates(roots.iter().cloned());
-            if store.is_empty() {
-                let name = self.cacert.as_ref().map_or("the system's bundle", |(name, _)| name);
-                return Err(Error::usage(format!("{name}: holds no certificate that can be trusted")));
-            }
-            let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone())
-                .build()
-                .map_err(|e| Error::usage(e.to_string()))?;
-            let exact = if self.cacert.is_some() { roots } else { Vec::new() };
-            builder.with_custom_certificate_verifier(Arc::new(ExactOrSigned::new(exact, signed)))
+            builder.with_custom_certificate_verifier(Arc::new(self.verifier(&provider)?))
         };
         let config = match &self.identity {
             None => builder.with_no_client_auth(),
             Some(identity) => builder.with_client_cert_resolver(Arc::new(identity.resolver(&provider)?)),
         };
         Ok(TlsConnector { config: Arc::new(config), name })
+    }
+
+    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<ExactOrSigned> {
+        let roots = match &self.cacert {
+            Some((name, pem)) => certificates(name, pem)?,
+            None => system_bundle()?,
+        };
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(roots.iter().cloned());
+        if store.is_empty() {
+            let name = self.cacert.as_ref().map_or("the system's bundle", |(name, _)| name);
+            return Err(Error::usage(format!("{name}: holds no certificate that can be trusted")));
+        }
+        let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone())
+            .build()
+            .map_err(|e| Error::usage(e.to_string()))?;
+        let exact = if self.cacert.is_some() { roots } else { Vec::new() };
+        Ok(ExactOrSigned::new(exact, signed))
     }
 
     /// The certificates of the identity, the leaf first, if there is one.
@@ -119,7 +142,7 @@ impl Tls {
     }
 }
 
-/// Puts TLS on top of a TCP connection.
+/// Puts TLS on top of a TCP connection, where the URL is https: what goes to a proxy is not.
 #[derive(Debug)]
 pub(super) struct TlsConnector {
     config: Arc<ClientConfig>,
@@ -127,14 +150,17 @@ pub(super) struct TlsConnector {
 }
 
 impl<In: Transport> Connector<In> for TlsConnector {
-    type Out = TlsTransport;
+    type Out = Either<In, TlsTransport>;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
         chained: Option<In>,
-    ) -> Result<Option<TlsTransport>, ureq::Error> {
+    ) -> Result<Option<Self::Out>, ureq::Error> {
         let Some(tcp) = chained else { return Ok(None) };
+        if !details.needs_tls() {
+            return Ok(Some(Either::A(tcp)));
+        }
         let mut connection =
             ClientConnection::new(self.config.clone(), self.name.clone()).map_err(IoError::other)?;
         let boxed: Box<dyn Transport> = Box::new(tcp);
@@ -143,7 +169,7 @@ impl<In: Transport> Connector<In> for TlsConnector {
         connection.complete_io(&mut socket)?;
         let buffers =
             LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
-        Ok(Some(TlsTransport { buffers, stream: StreamOwned { conn: connection, sock: socket } }))
+        Ok(Some(Either::B(TlsTransport { buffers, stream: StreamOwned { conn: connection, sock: socket } })))
     }
 }
 

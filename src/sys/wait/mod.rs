@@ -87,8 +87,8 @@ fn pause(span: Duration) {
 }
 
 /// Attempts something until it succeeds, can never succeed, or the deadline passes (exit 75). Pauses
-/// are drawn from spans that grow from 50 ms to 5 s (full jitter); what the other side asks for
-/// (`Retry-After`) comes on top, lest all who were told the same come back at once.
+/// are drawn from spans that grow from 50 ms to 5 s (full jitter), and end when the clock is set; what the
+/// other side asks for (`Retry-After`) comes on top, lest all who were told the same come back at once.
 pub fn retry<T>(deadline: &Deadline, what: &str, attempt: impl FnMut() -> Result<T, Retry>) -> Result<T> {
     retry_every(deadline, what, LONGEST_PAUSE, attempt)
 }
@@ -120,7 +120,9 @@ pub fn retry_every<T>(
         left = deadline.left().map_or(left, |until| left.min(until));
         let end = Instant::now() + left;
         while let Some(rest) = end.checked_duration_since(Instant::now()).filter(|d| !d.is_zero()) {
-            pause(rest.min(REPORT_EVERY).max(Duration::from_millis(1)));
+            if clock::sleep_until_set(rest.min(REPORT_EVERY).max(Duration::from_millis(1))) {
+                break;
+            }
             progress.report(&why);
         }
         span = (span * 2).min(longest);

@@ -1,0 +1,86 @@
+//! Who kboot is at the API server: the command line's word on top of the kubeconfig's.
+
+use std::path::Path;
+
+use super::super::cli::Words;
+use super::super::report::Report;
+use super::super::server::{self, Server};
+use super::super::{options, tls};
+use super::Args;
+use crate::client::kube::Credentials;
+use crate::error::{Error, Result};
+use crate::sys::file;
+use crate::types::Scheme;
+
+/// The server with the credentials of the command line on top of its kubeconfig's.
+pub fn server(args: &Args, words: &Words, report: &mut Report) -> Result<Server> {
+    let given = tls::read(&args.tls_files(), args.insecure_skip_tls_verify)?;
+    let credentials = credentials(args)?;
+    let options = options::ServerOptions { context: args.context.clone(), ..args.server_options(words) };
+    let mut server = server::resolve(&options)?;
+    if given.cacert.is_some() {
+        server.tls.cacert = given.cacert;
+        server.tls.skip_verify = false;
+    }
+    if !args.ca_hash.is_empty() {
+        if given.skip_verify || args.cacert.is_some() {
+            return Err(Error::usage(
+                "--ca-hash stands in for --cacert and --insecure-skip-tls-verify: give one",
+            ));
+        }
+        if server.url.scheme() != Scheme::Https {
+            return Err(Error::usage(format!("--ca-hash: {} has no certificate: https://?", server.url)));
+        }
+        server.tls.pins.clone_from(&args.ca_hash);
+        server.tls.cacert = None;
+        server.tls.skip_verify = false;
+    }
+    if given.identity.is_some() {
+        server.tls.identity = given.identity;
+    }
+    server.tls.skip_verify |= given.skip_verify;
+    if let Some(credentials) = credentials {
+        server.credentials = credentials;
+    }
+    warn_of_exposure(&server, report);
+    // What is wrong with certificates and keys is to be told before anything is waited for.
+    server.client()?;
+    Ok(server)
+}
+
+fn credentials(args: &Args) -> Result<Option<Credentials>> {
+    let ways = [
+        ("--token-file", args.token_file.is_some()),
+        ("--user", args.user.is_some()),
+        ("--bootstrap-token-file", args.bootstrap_token_file.is_some()),
+    ];
+    let given: Vec<&str> = ways.iter().filter(|(_, is_given)| *is_given).map(|(name, _)| *name).collect();
+    if given.len() > 1 {
+        return Err(Error::usage(format!("{} contradict each other", given.join(" and "))));
+    }
+    match (&args.token_file, &args.user, &args.password_file) {
+        (Some(path), None, None) => token(path).map(Some),
+        (_, None, None) => Ok(None),
+        (_, Some(name), Some(path)) => {
+            let password = file::read_named(path)?;
+            Credentials::basic(name, password.trim_end_matches(['\n', '\r'])).map(Some)
+        }
+        _ => Err(Error::usage("--user and --password-file go together")),
+    }
+}
+
+fn warn_of_exposure(server: &Server, report: &mut Report) {
+    if server.url.scheme() == Scheme::Https && server.tls.skip_verify {
+        report.warn(format!(
+            "{}: its certificate is not checked: whoever answers there gets the credentials",
+            server.url
+        ));
+    }
+    if server.url.scheme() == Scheme::Http && server.credentials.header().is_some() {
+        report.warn(format!("{}: the credentials go over the network in the clear", server.url));
+    }
+}
+
+fn token(path: &Path) -> Result<Credentials> {
+    Credentials::bearer(&file::read_named(path)?, &path.display().to_string())
+}
