@@ -4,6 +4,12 @@
 
 mod support;
 
+#[path = "cases/auth.rs"]
+mod auth;
+#[path = "cases/auth_clock.rs"]
+mod auth_clock;
+#[path = "cases/auth_proxy.rs"]
+mod auth_proxy;
 #[path = "cases/binary.rs"]
 mod binary;
 #[path = "cases/bridge.rs"]
@@ -84,6 +90,12 @@ mod input;
 mod kubelet_flags;
 #[path = "cases/kubelet_health.rs"]
 mod kubelet_health;
+#[path = "cases/join.rs"]
+mod join;
+#[path = "cases/join_errors.rs"]
+mod join_errors;
+#[path = "cases/join_kills.rs"]
+mod join_kills;
 #[path = "cases/kubelet_launch.rs"]
 mod kubelet_launch;
 #[path = "cases/kubelet_process.rs"]

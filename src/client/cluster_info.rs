@@ -43,7 +43,7 @@ pub fn discover(
     let unchecked = open(None, true)?;
     let text = ask(&unchecked, Some(token), deadline)?;
     let info = read(&text).context(format_args!("{url}: cluster-info"))?;
-    check_pins(&info.ca, pins)?;
+    check_pins(&info.ca, pins).context(url)?;
     let checked = open(Some(("cluster-info".to_owned(), info.ca.clone())), false)?;
     let again = ask(&checked, None, deadline).context("the CA in cluster-info")?;
     if again != text {

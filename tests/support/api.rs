@@ -52,7 +52,7 @@ pub fn shared() -> Option<&'static Api> {
     let start = || {
         let (send, receive) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            send.send(Api::start()).unwrap();
+            send.send(Api::start(&[])).unwrap();
             loop {
                 std::thread::park();
             }
@@ -63,7 +63,8 @@ pub fn shared() -> Option<&'static Api> {
 }
 
 impl Api {
-    fn start() -> Option<Self> {
+    /// One more, with these options.
+    pub fn start(more: &[&str]) -> Option<Self> {
         let program = need("kube-apiserver", "kube-apiserver")?;
         let kubectl = need("kubectl", "kubectl")?;
         let etcd = Etcd::start(&[])?;
@@ -80,8 +81,9 @@ impl Api {
                 .args(["--bind-address", "127.0.0.1", "--cert-dir", &scratch.path("certs")])
                 .args(["--token-auth-file", &scratch.path("tokens.csv")])
                 .args(["--client-ca-file", &scratch.path("ca.crt"), "--authorization-mode", "Node,RBAC"])
-                .args(["--enable-admission-plugins", "NodeRestriction"])
+                .args(["--enable-admission-plugins", "NodeRestriction", "--enable-bootstrap-token-auth"])
                 .args(["--audit-policy-file", &policy, "--audit-log-path", &scratch.path("audit.log")])
+                .args(more)
                 .args(["--service-account-issuer", "https://kubernetes.default.svc"])
                 .args(["--service-account-key-file", &scratch.path("sa.key")])
                 .args(["--service-account-signing-key-file", &scratch.path("sa.key")])

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Scratch, binary, finish, need, root};
+use super::{Scratch, binary, finish, need, root, tool};
 
 /// Stands on the console where a step begins.
 const MARK: &str = "@@step";
@@ -25,6 +25,8 @@ pub struct Machine {
     /// The kernel's version, as uname gives it.
     pub release: String,
     initramfs: Cpio,
+    /// What its clock shows at first, as QEMU's -rtc takes it; else the time of day.
+    pub clock: Option<&'static str>,
 }
 
 impl Machine {
@@ -35,7 +37,7 @@ impl Machine {
         let directory = root().join("target/peers/machine");
         let release = fs::read_dir(directory.join("lib/modules")).unwrap().next().unwrap().unwrap();
         let release = release.file_name().into_string().unwrap();
-        let mut machine = Self { directory, release, initramfs: Cpio::default() };
+        let mut machine = Self { directory, release, initramfs: Cpio::default(), clock: None };
         for (path, program) in [("bin/busybox", busybox), ("bin/kboot", binary())] {
             machine.initramfs.file(path, 0o755, &fs::read(program).unwrap());
         }
@@ -50,6 +52,15 @@ impl Machine {
     /// Puts a file in; the path has no `/` in front.
     pub fn file(&mut self, path: &str, content: impl AsRef<[u8]>) {
         self.initramfs.file(path, 0o644, content.as_ref());
+    }
+
+    /// Puts a program of this host in, with the libraries that it needs.
+    pub fn program(&mut self, path: &Path) {
+        let name = path.to_str().unwrap();
+        self.initramfs.file(name.trim_start_matches('/'), 0o755, &fs::read(path).unwrap());
+        for word in tool("ldd", &[name]).split_whitespace().filter(|w| w.starts_with('/')) {
+            self.initramfs.file(&word[1..], 0o755, &fs::read(word).unwrap());
+        }
     }
 
     /// Boots, runs each step (shell lines that know `functions`) and returns what it wrote to the
@@ -88,6 +99,7 @@ impl Machine {
             "none",
         ]);
         qemu.args(["-nographic", "-no-reboot", "-append", "console=ttyS0 panic=-1 quiet", "-initrd", initrd]);
+        qemu.args(self.clock.iter().flat_map(|base| ["-rtc", base]));
         let done = finish(qemu.arg("-kernel").arg(kernel));
         format!("{}{}", done.stdout.replace('\r', ""), done.stderr)
     }

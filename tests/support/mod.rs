@@ -9,6 +9,7 @@ pub mod etcd;
 pub mod firewall;
 pub mod host;
 pub mod kubelet;
+pub mod join;
 pub mod machine;
 pub mod monitor;
 pub mod net;
@@ -18,6 +19,7 @@ pub mod ruleset;
 pub mod runtime;
 pub mod supervised;
 pub mod way;
+pub mod tls_server;
 
 use std::ffi::OsStr;
 use std::fs;

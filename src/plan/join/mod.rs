@@ -59,11 +59,7 @@ impl fmt::Display for Step {
                 write!(f, "openssl ecparam -name prime256v1 -genkey -noout -out {}", quote(path))
             }
             Step::Request(name) => {
-                write!(
-                    f,
-                    "kubectl create -f - # CertificateSigningRequest, O=system:nodes, CN={}",
-                    user(name)
-                )
+                write!(f, "kubectl create -f - # CertificateSigningRequest for {}", user(name))
             }
             Step::Keep(path) => write!(f, "cat certificate key > {}", quote(path)),
             Step::Kubeconfig(path, server, pair) => write!(

@@ -46,6 +46,8 @@ pub struct Client {
     authorization: Option<String>,
     /// Whether dates are checked, and so the clock has to be right.
     is_dated: bool,
+    /// The name that the server's certificate has to bear, for messages.
+    name: String,
     /// The proxy in between, for messages.
     proxy: Option<String>,
 }
@@ -101,6 +103,7 @@ impl Client {
             base: base.clone(),
             authorization: None,
             is_dated: base.scheme() == Scheme::Https && !tls.skip_verify,
+            name: tls.server_name.as_deref().unwrap_or(base.host()).to_owned(),
             proxy: tls.proxy.as_ref().map(ToString::to_string),
         })
     }
@@ -181,7 +184,7 @@ impl Client {
         if let ureq::Error::Io(e) = &error
             && let Some(tls) = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
         {
-            return tls_failure(tls, self.base.host());
+            return tls_failure(tls, &self.name);
         }
         let host = self.proxy.as_deref().unwrap_or(self.base.host());
         let (why, passing) = match error {
@@ -202,7 +205,7 @@ impl Client {
 }
 
 /// TLS errors in words. What only time or the other side can mend is tried again.
-fn tls_failure(error: &rustls::Error, host: &str) -> Failure {
+fn tls_failure(error: &rustls::Error, name: &str) -> Failure {
     use rustls::CertificateError as Bad;
     let (why, passing) = match error {
         rustls::Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
@@ -216,7 +219,7 @@ fn tls_failure(error: &rustls::Error, host: &str) -> Failure {
             false,
         ),
         rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
-            (format!("the server's certificate is not for {host}"), false)
+            (format!("the server's certificate is not for {name}"), false)
         }
         rustls::Error::InvalidCertificate(other) => (format!("the server's certificate: {other:?}"), false),
         // The pins' own words.
