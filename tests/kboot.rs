@@ -86,16 +86,16 @@ mod flannel_lease;
 mod front;
 #[path = "cases/input.rs"]
 mod input;
-#[path = "cases/kubelet_flags.rs"]
-mod kubelet_flags;
-#[path = "cases/kubelet_health.rs"]
-mod kubelet_health;
 #[path = "cases/join.rs"]
 mod join;
 #[path = "cases/join_errors.rs"]
 mod join_errors;
 #[path = "cases/join_kills.rs"]
 mod join_kills;
+#[path = "cases/kubelet_flags.rs"]
+mod kubelet_flags;
+#[path = "cases/kubelet_health.rs"]
+mod kubelet_health;
 #[path = "cases/kubelet_launch.rs"]
 mod kubelet_launch;
 #[path = "cases/kubelet_process.rs"]
