@@ -48,11 +48,9 @@ impl Process {
                 None => report.warn(format!("--env {name}: there is no such variable here")),
             }
         }
-        environment.sort();
         let is_asked_for = |name: &String| args.env.iter().any(|v| v.name == *name);
         let mut kept_back = names(&kept_back);
         kept_back.retain(|name| !is_asked_for(name));
-        kept_back.sort();
         report.found("environment", json!(names(&environment)));
         let settings = Settings { nofile: args.nofile, oom_score_adj: args.oom_score_adj, nice: args.nice };
         Ok(Self { environment, kept_back, settings, supervision })
@@ -81,8 +79,10 @@ impl Process {
     }
 }
 
+/// In the order of the alphabet.
 fn names(environment: &Environment) -> Vec<String> {
-    environment.iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect()
+    let names = environment.iter().map(|(name, _)| name.to_string_lossy().into_owned());
+    names.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }
 
 fn supervision(args: &Args, words: &Words) -> Result<Option<Supervision>> {

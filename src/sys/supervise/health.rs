@@ -62,12 +62,12 @@ impl Health {
     pub fn look(&mut self, what: &str) -> bool {
         let was_well = self.is_well();
         let answer = self.client.as_ref().map_or(Ok(()), ask);
-        let seconds = self.started.elapsed().as_secs_f32();
+        let since_start = super::seconds(self.started.elapsed());
         match (answer, self.well_since) {
             (Ok(()), Some(_)) => {}
             (Ok(()), None) => {
                 if let Some(client) = &self.client {
-                    log::info!("{what} is healthy {seconds:.1} s after its start ({})", client.base());
+                    log::info!("{what} is healthy {since_start} after its start ({})", client.base());
                 }
                 self.well_since = Some(Instant::now());
             }
@@ -79,7 +79,7 @@ impl Health {
             }
             (Err(why), None) => {
                 if !self.said && self.started.elapsed() >= SAY_AFTER {
-                    log::warning!("{what} is not healthy {seconds:.0} s after its start: {why}");
+                    log::warning!("{what} is not healthy {since_start} after its start: {why}");
                     self.said = true;
                 }
             }
