@@ -96,6 +96,18 @@ mod join_kills;
 mod kubelet_flags;
 #[path = "cases/kubelet_health.rs"]
 mod kubelet_health;
+#[path = "cases/kubelet_check.rs"]
+mod kubelet_check;
+#[path = "cases/kubelet_check_kernel.rs"]
+mod kubelet_check_kernel;
+#[path = "cases/kubelet_check_launch.rs"]
+mod kubelet_check_launch;
+#[path = "cases/kubelet_check_network.rs"]
+mod kubelet_check_network;
+#[path = "cases/kubelet_check_node.rs"]
+mod kubelet_check_node;
+#[path = "cases/kubelet_check_runtime.rs"]
+mod kubelet_check_runtime;
 #[path = "cases/kubelet_launch.rs"]
 mod kubelet_launch;
 #[path = "cases/kubelet_process.rs"]

@@ -15,6 +15,7 @@ pub mod monitor;
 pub mod net;
 pub mod odd_server;
 pub mod packets;
+pub mod preflight;
 pub mod ruleset;
 pub mod runtime;
 pub mod supervised;
@@ -213,6 +214,12 @@ impl Process {
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
         set_up(command);
         Self(command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}")))
+    }
+}
+
+impl Process {
+    pub fn pid(&self) -> u32 {
+        self.0.id()
     }
 }
 
