@@ -51,8 +51,8 @@ impl Extra {
     ) -> Result<(), String> {
         match table::standing(name, version.column()) {
             Standing::Lives(flag) => {
-                refuse(flag, version)?;
-                self.notes.extend(caution(flag, version));
+                refuse(&flag, version)?;
+                self.notes.extend(caution(&flag, version));
                 self.words.push(word.to_owned());
                 self.given.push(flag.name);
                 if flag.takes_value && !has_value {

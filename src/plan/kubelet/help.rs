@@ -1,7 +1,5 @@
 //! Which versions a kubelet may be of, by the flags that it lists.
 
-use std::collections::BTreeSet;
-
 use super::Version;
 use super::table::{self, Flag};
 use super::version::NEWEST_KNOWN;
@@ -18,11 +16,14 @@ const FEWEST: usize = 40;
 /// Versions at an equal distance differ in no flag that the table knows, so the lower end's flags are those of
 /// all; its configuration file has fields that all of them know, and lacks what came later.
 pub fn versions_by_help(help: &str) -> Option<(Version, Version)> {
-    let listed: BTreeSet<String> = help.lines().filter_map(listed).map(|f| f.replace('_', "-")).collect();
+    let mut listed: Vec<String> = help.lines().filter_map(listed).map(|f| f.replace('_', "-")).collect();
+    listed.sort_unstable();
+    listed.dedup();
     if listed.len() < FEWEST {
         return None;
     }
-    let rows: Vec<(&Flag, bool)> = table::flags().map(|f| (f, listed.contains(f.name))).collect();
+    let known = |name: &str| listed.iter().any(|l| l == name);
+    let rows: Vec<(Flag, bool)> = table::flags().map(|f| (f, known(f.name))).collect();
     let columns = 0..=NEWEST_KNOWN.column();
     let distances: Vec<(u8, usize)> = columns.map(|m| (m, distance(&rows, listed.len(), m))).collect();
     let best = distances.iter().map(|(_, d)| *d).min().filter(|best| best * 4 < listed.len())?;
@@ -44,7 +45,7 @@ fn listed(line: &str) -> Option<&str> {
 }
 
 /// How many flags only one of the two has: the text, or that minor's column.
-fn distance(rows: &[(&Flag, bool)], listed: usize, minor: u8) -> usize {
+fn distance(rows: &[(Flag, bool)], listed: usize, minor: u8) -> usize {
     let hidden = |f: &Flag| minor <= HIDES_DEPRECATED && f.deprecated.is_some_and(|d| d <= minor);
     let alive = || rows.iter().filter(|(f, _)| f.lives(minor));
     let both = alive().filter(|(_, is_listed)| *is_listed).count();

@@ -1,6 +1,6 @@
 //! A command line and a file in the making: each setting goes where that version looks for it.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::extra::Extra;
 use super::table::{self, Standing};
@@ -22,8 +22,8 @@ impl Line {
         let has_file = version.column() >= FILE;
         let flags = has_file.then(|| format!("--config={config_path}")).into_iter().collect();
         let config = has_file.then(|| {
-            let kind = ("kind".to_owned(), json!("KubeletConfiguration"));
-            Map::from_iter([kind, ("apiVersion".to_owned(), json!("kubelet.config.k8s.io/v1beta1"))])
+            let kind = ("kind".to_owned(), "KubeletConfiguration".into());
+            Map::from_iter([kind, ("apiVersion".to_owned(), "kubelet.config.k8s.io/v1beta1".into())])
         });
         Self { version, extra, flags, config, notes: Vec::new() }
     }
@@ -43,24 +43,28 @@ impl Line {
 
     /// Sets what the flag of that name sets: in the file where that version has a field for it, else by the
     /// flag where it has that. False when it has neither.
-    pub fn set(&mut self, name: &str, value: &Value) -> bool {
+    pub fn set(&mut self, name: &str, value: impl Into<Value>) -> bool {
+        self.place(name, value.into())
+    }
+
+    fn place(&mut self, name: &str, value: Value) -> bool {
         if self.is_given(name) {
             return true;
         }
         let column = self.version.column();
         if let (Some(config), Some(field)) = (&mut self.config, table::field_of(name, column)) {
-            put(config, field.path, value.clone());
+            put(config, field.path, value);
             return true;
         }
         let lives = matches!(table::standing(name, column), Standing::Lives(_));
         if lives {
-            self.flags.push(format!("--{name}={}", word(value)));
+            self.flags.push(format!("--{name}={}", word(&value)));
         }
         lives
     }
 
     /// Sets what the operator asked for by `option`; says so where that version cannot.
-    pub fn set_option(&mut self, option: &str, name: &str, value: &Value) {
+    pub fn set_option(&mut self, option: &str, name: &str, value: impl Into<Value>) {
         if self.set(name, value) {
             return;
         }
@@ -86,7 +90,7 @@ fn put(map: &mut Map<String, Value>, path: &str, value: Value) {
         map.insert(path.to_owned(), value);
         return;
     };
-    if let Some(inner) = map.entry(first).or_insert_with(|| json!({})).as_object_mut() {
+    if let Some(inner) = map.entry(first).or_insert_with(|| Value::Object(Map::new())).as_object_mut() {
         put(inner, rest, value);
     }
 }

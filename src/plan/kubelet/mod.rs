@@ -18,7 +18,7 @@ pub use version::{CgroupDriver, NEWEST_KNOWN, Runtime, Version};
 
 use std::net::IpAddr;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::types::{NodeName, Url};
 use line::Line;
@@ -103,15 +103,15 @@ pub fn compose(
     let mut line = Line::start(version, extra::check(extra, version)?, config_path);
     // Until 1.3 --config is the directory of manifests; 1.4 and 1.5 know both names.
     if column <= 3 {
-        line.set("config", &json!(wanted.manifests));
+        line.set("config", wanted.manifests.as_str());
     } else if column > 5 || !line.is_given("config") {
-        line.set("pod-manifest-path", &json!(wanted.manifests));
+        line.set("pod-manifest-path", wanted.manifests.as_str());
     }
-    line.set("configure-cbr0", &json!(false));
-    line.set("register-node", &json!(wanted.register_node));
+    line.set("configure-cbr0", false);
+    line.set("register-node", wanted.register_node);
     server(&mut line, wanted, version)?;
-    line.set("address", &json!(wanted.address.to_string()));
-    line.set("hostname-override", &json!(wanted.name.as_str()));
+    line.set("address", wanted.address.to_string());
+    line.set("hostname-override", wanted.name.as_str());
     cluster(&mut line, wanted, column);
     runtime(&mut line, wanted, version)?;
     host(&mut line, wanted, column);
@@ -134,7 +134,7 @@ fn server(line: &mut Line, wanted: &Wanted, version: Version) -> Result<(), Stri
     // Until 1.3 it wins over the kubeconfig's server.
     if column <= 3 || (!needs_kubeconfig(version) && wanted.kubeconfig.is_none()) {
         let url = wanted.server.to_string();
-        line.set("api-servers", &json!(url.strip_prefix("http://").unwrap_or(&url)));
+        line.set("api-servers", url.strip_prefix("http://").unwrap_or(&url));
     }
     let Some(path) = &wanted.kubeconfig else {
         let must = needs_kubeconfig(version);
@@ -144,10 +144,10 @@ fn server(line: &mut Line, wanted: &Wanted, version: Version) -> Result<(), Stri
             Ok(())
         };
     };
-    line.set("kubeconfig", &json!(path));
+    line.set("kubeconfig", path.as_str());
     // 1.4 to 1.7 use the kubeconfig's server only when told to insist on the file.
     if (4..=7).contains(&column) {
-        line.set("require-kubeconfig", &json!(true));
+        line.set("require-kubeconfig", true);
     }
     Ok(())
 }
@@ -160,13 +160,13 @@ fn cluster(line: &mut Line, wanted: &Wanted, column: u8) {
         line.note(format!("--cluster-dns: kubelet 1.{column} takes one server, {} is it", servers[0]));
     }
     if !servers.is_empty() {
-        line.set("cluster-dns", &json!(servers));
+        line.set("cluster-dns", servers);
     }
     if let Some(domain) = &wanted.cluster_domain {
-        line.set("cluster-domain", &json!(domain));
+        line.set("cluster-domain", domain.as_str());
     }
     if let Some(image) = &wanted.pause_image {
-        line.set_option("--pause-image", "pod-infra-container-image", &json!(image));
+        line.set_option("--pause-image", "pod-infra-container-image", image.as_str());
     }
 }
 
@@ -183,13 +183,13 @@ fn runtime(line: &mut Line, wanted: &Wanted, version: Version) -> Result<(), Str
         }
         Runtime::Endpoint(socket) => {
             // Only 1.5 has it off: it then dials dockershim's own socket.
-            line.set("experimental-cri", &json!(true));
+            line.set("experimental-cri", true);
             if column <= 23 {
-                line.set("container-runtime", &json!("remote"));
+                line.set("container-runtime", "remote");
             }
             // URLs are understood since 1.7 (pull request 46089), paths until then.
             let path = socket.strip_prefix("unix://").filter(|_| column < 7);
-            line.set("container-runtime-endpoint", &json!(path.unwrap_or(socket)));
+            line.set("container-runtime-endpoint", path.unwrap_or(socket));
             Ok(())
         }
     }
@@ -197,10 +197,10 @@ fn runtime(line: &mut Line, wanted: &Wanted, version: Version) -> Result<(), Str
 
 fn host(line: &mut Line, wanted: &Wanted, column: u8) {
     if let Some(driver) = wanted.cgroup_driver {
-        line.set_option("--cgroup-driver", "cgroup-driver", &json!(driver.to_string()));
+        line.set_option("--cgroup-driver", "cgroup-driver", driver.to_string());
     }
     if let Some(path) = &wanted.resolv_conf {
-        line.set_option("--resolv-conf", "resolv-conf", &json!(path));
+        line.set_option("--resolv-conf", "resolv-conf", path.as_str());
     }
     let mut addresses: Vec<String> = wanted.node_ip.iter().map(IpAddr::to_string).collect();
     // 1.20.2 ends over two: "not supported in a single-stack cluster". The gate is on since 1.21.
@@ -209,23 +209,23 @@ fn host(line: &mut Line, wanted: &Wanted, column: u8) {
         line.note(format!("--node-ip: kubelet 1.{column} takes one address, {} is it", addresses[0]));
     }
     if !addresses.is_empty() {
-        line.set_option("--node-ip", "node-ip", &json!(addresses));
+        line.set_option("--node-ip", "node-ip", addresses);
     }
     // Before 1.8 swap is allowed, before 1.31 cgroup v1 is.
     if wanted.allow_swap {
-        line.set("fail-swap-on", &json!(false));
+        line.set("fail-swap-on", false);
     }
     if wanted.allow_cgroup_v1 {
-        line.set("fail-cgroupv1", &json!(false));
+        line.set("fail-cgroupv1", false);
     }
     if let Some(port) = wanted.healthz_port {
-        line.set("healthz-port", &json!(port));
+        line.set("healthz-port", port);
     }
 }
 
 /// Says everything: by flags alone the kubelet lets everybody in, with a file nobody it does not know.
 fn api(line: &mut Line, wanted: &Wanted, version: Version) {
-    line.set("read-only-port", &json!(wanted.read_only_port));
+    line.set("read-only-port", wanted.read_only_port);
     let known_only = matches!(wanted.api, Api::Authenticated { .. });
     if version.column() < 5 {
         if known_only {
@@ -236,11 +236,11 @@ fn api(line: &mut Line, wanted: &Wanted, version: Version) {
         }
         return;
     }
-    line.set("anonymous-auth", &json!(!known_only));
-    line.set("authentication-token-webhook", &json!(known_only));
-    line.set("authorization-mode", &json!(if known_only { "Webhook" } else { "AlwaysAllow" }));
+    line.set("anonymous-auth", !known_only);
+    line.set("authentication-token-webhook", known_only);
+    line.set("authorization-mode", if known_only { "Webhook" } else { "AlwaysAllow" });
     if let Api::Authenticated { client_ca: Some(path) } = &wanted.api {
-        line.set("client-ca-file", &json!(path));
+        line.set("client-ca-file", path.as_str());
     }
 }
 

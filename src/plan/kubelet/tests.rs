@@ -3,6 +3,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use serde_json::json;
+
 use super::*;
 
 #[path = "lives/tests.rs"]

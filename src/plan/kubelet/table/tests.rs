@@ -1,49 +1,47 @@
 use super::*;
 use crate::plan::kubelet::NEWEST_KNOWN;
 
-/// A source in words.
-fn text(source: Source) -> String {
-    match source {
-        Source::Options => "cmd/kubelet/app/options/options.go".into(),
-        Source::Reference => "the reference page kubelet.md".into(),
-        Source::Kubelet => "what kubelets list".into(),
-        Source::Notes => "CHANGELOG-1.N.md".into(),
-        Source::Pull(number) => format!("kubernetes/kubernetes#{number}"),
-        Source::Kep(number) => format!("kep.k8s.io/{number}"),
-        Source::Types => "KubeletConfiguration, types.go".into(),
-    }
-}
-
 #[test]
 fn each_row_has_a_source_and_a_life() {
-    let newest = u8::try_from(NEWEST_KNOWN.minor).unwrap();
+    let newest = NEWEST_KNOWN.column();
     for flag in flags() {
-        let Flag { name, first, deprecated, gone, source, .. } = *flag;
-        assert!(
-            !text(source).ends_with("#0") && !matches!(source, Source::Types),
-            "{name}: {}",
-            text(source)
-        );
+        let Flag { name, first, deprecated, gone, evidence, .. } = flag;
+        let (source, _) = evidence.parts().unwrap_or_else(|| panic!("{name}: {evidence:?}"));
+        assert!(!matches!(source, Source::Types), "{name}");
         assert!(first <= newest && gone.is_none_or(|g| first < g && g <= newest), "{name}");
         assert!(deprecated.is_none_or(|d| first <= d && gone.is_none_or(|g| d <= g)), "{name}");
         assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{name}");
-        let others = flags().filter(|f| f.name == name && *f != flag);
-        for other in others {
+        for other in flags().filter(|f| f.name == name && *f != flag) {
             assert!((0..=newest).all(|m| !(flag.lives(m) && other.lives(m))), "{name}: two lives at once");
         }
         match flag.instead {
-            Instead::Field(path) => assert!(FIELDS.iter().any(|f| f.path == path), "{name}: {path}"),
+            Instead::Field(path) => assert!(fields().any(|f| f.path == path), "{name}: {path}"),
             Instead::Say(text) => assert!(!text.is_empty(), "{name}"),
             Instead::Nothing => {}
         }
     }
-    assert!(flags().count() > 230);
-    for field in FIELDS {
-        assert!(!text(field.source).ends_with("#0"), "{}", field.path);
-        assert!(field.first >= 10 && field.first <= newest && field.gone.is_none(), "{}", field.path);
-        assert_eq!(FIELDS.iter().filter(|f| f.path == field.path).count(), 1, "{}", field.path);
+    for field in fields() {
+        assert!(field.evidence.parts().is_some(), "{field:?}");
+        assert!(field.first >= 10 && field.first <= newest, "{}", field.path);
     }
-    assert!(FIELDS.is_sorted_by_key(|f| f.path), "by path");
+}
+
+/// Every line is read whole, and the tables are in order.
+#[test]
+fn the_tables_are_well_formed() {
+    let count = |text: &str| text.lines().count();
+    assert_eq!((flags().count(), fields().count()), (count(FLAGS), count(FIELDS)));
+    assert!(count(FLAGS) > 220 && count(FIELDS) > 80);
+    for line in FLAGS.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let minor = |w: &str| w == "-" || w.parse::<u8>().is_ok();
+        assert!(["v", "s"].contains(&words[1]) && words[3..5].iter().all(|w| minor(w)), "{line}");
+        assert!(!line.ends_with(' ') && !line.contains("  "), "{line}");
+    }
+    assert!(flags().is_sorted_by_key(|f| (f.name, f.first)) && fields().is_sorted_by(|a, b| a.path < b.path));
+    assert_eq!(Evidence("x1b").parts(), None);
+    assert_eq!(Evidence("p0b").parts(), None);
+    assert_eq!(Evidence("e2845g").parts(), Some((Source::Kep(2845), Certainty::Gone)));
 }
 
 /// A flag that is deprecated in favour of a field is so once the field is there.
@@ -51,7 +49,7 @@ fn each_row_has_a_source_and_a_life() {
 fn fields_are_there_when_their_flags_are_deprecated() {
     for flag in flags() {
         if let (Instead::Field(path), Some(deprecated)) = (flag.instead, flag.deprecated) {
-            let field = FIELDS.iter().find(|f| f.path == path).unwrap();
+            let field = fields().find(|f| f.path == path).unwrap();
             assert!(field.first <= deprecated, "--{}: {path} came in 1.{}", flag.name, field.first);
         }
     }
