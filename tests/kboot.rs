@@ -92,10 +92,6 @@ mod join;
 mod join_errors;
 #[path = "cases/join_kills.rs"]
 mod join_kills;
-#[path = "cases/kubelet_flags.rs"]
-mod kubelet_flags;
-#[path = "cases/kubelet_health.rs"]
-mod kubelet_health;
 #[path = "cases/kubelet_check.rs"]
 mod kubelet_check;
 #[path = "cases/kubelet_check_kernel.rs"]
@@ -108,6 +104,10 @@ mod kubelet_check_network;
 mod kubelet_check_node;
 #[path = "cases/kubelet_check_runtime.rs"]
 mod kubelet_check_runtime;
+#[path = "cases/kubelet_flags.rs"]
+mod kubelet_flags;
+#[path = "cases/kubelet_health.rs"]
+mod kubelet_health;
 #[path = "cases/kubelet_launch.rs"]
 mod kubelet_launch;
 #[path = "cases/kubelet_process.rs"]

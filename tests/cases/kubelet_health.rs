@@ -93,8 +93,8 @@ fn the_service_manager_hears_when_it_is_well_and_when_not() {
 #[test]
 fn a_healthz_that_hangs_holds_nothing_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/healthz", listener.local_addr().unwrap());
-    let kboot = Supervised::start(FOREVER, &["--healthz", &url]);
+    let port = listener.local_addr().unwrap().port().to_string();
+    let kboot = Supervised::start(FOREVER, &["--healthz-port", &port]);
     let connection = listener.accept().unwrap();
     let stopped = Instant::now();
     assert_eq!(kboot.stop().0, 143);

@@ -27,7 +27,7 @@ fn the_line_of_2015() {
         assert_eq!(
             run(&[&args[..], &[version]].concat()).ok(),
             "kubelet --config=/etc/kubernetes/manifests --configure-cbr0=false --register-node=false \
-             --api-servers=192.0.2.1:8080 --address=0.0.0.0 --hostname-override=10.20.7.1\n"
+             --api-servers=192.0.2.1:8080 --address=0.0.0.0 --hostname-override=10.20.7.1 --read-only-port=0\n"
         );
     }
 }
@@ -120,8 +120,8 @@ fn a_server_alone_is_enough_for_plain_http_whatever_the_version() {
     let done = host.kboot(&args);
     assert_eq!(
         done.ok(),
-        "--pod-manifest-path=/etc/kubernetes/manifests --register-node=false \
-         --kubeconfig=/run/kboot/kubelet.kubeconfig --address=0.0.0.0 --hostname-override=10.20.7.1\n"
+        "--config=/run/kboot/kubelet-config.json --register-node=false \
+         --kubeconfig=/run/kboot/kubelet.kubeconfig --hostname-override=10.20.7.1\n"
     );
     assert!(host.sh("cat /run/kboot/kubelet.kubeconfig").contains("    server: http://192.0.2.1:8080\n"));
     let https = run(&[

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::supervised::{ENOUGH, FOREVER, Supervised, stand_in};
 use crate::support::{Scratch, binary, finish, kboot, root_user, run};
 
-const UNASKED: [&str; 2] = ["--healthz", "none"];
+const UNASKED: [&str; 2] = ["--healthz-port", "0"];
 
 /// The soft and hard limit of open files of a process, its oom_score_adj, and its nice value.
 fn settings(pid: &str) -> (String, String, String) {
@@ -57,11 +57,6 @@ fn what_is_out_of_range_is_refused_before_anything() {
         (&["--nofile", "unlimited"], "--nofile unlimited: takes a number from 64 to 2147483647"),
         (&["--env", "=x"], "--env =x: takes NAME or NAME=VALUE"),
         (&["--stop-timeout", "9"], "--stop-timeout goes with --supervise"),
-        (&["--healthz", "none"], "--healthz goes with --supervise"),
-        (
-            &["--supervise", "--healthz", "https://127.0.0.1:10250/healthz"],
-            "--healthz https://127.0.0.1:10250/healthz: takes http://ADDRESS:PORT/PATH, unix:///PATH or none",
-        ),
         (
             &["--supervise", "--", "--healthz-port=many"],
             "--healthz-port=many: is not a number from 0 to 65535",

@@ -11,7 +11,7 @@ use crate::support::host::Host;
 use crate::support::supervised::{ENOUGH, FOREVER, Supervised, children, is_there, stand_in};
 use crate::support::{Scratch, binary, finish, kboot, need, root_user, run, tool, until};
 
-const UNASKED: [&str; 2] = ["--healthz", "none"];
+const UNASKED: [&str; 2] = ["--healthz-port", "0"];
 
 /// The pauses that the log has announced, in seconds.
 fn pauses(log: &str) -> Vec<f32> {
@@ -219,7 +219,7 @@ fn the_real_kubelet_ends_for_lack_of_a_runtime_and_is_started_again() {
     let mut command = host.command("setpriv", &["--pdeathsig", "KILL", "--"]);
     command.arg(binary()).args(["kubelet-launch", "--supervise", "--subnet", "10.33.5.1/24"]);
     command.arg("--kubelet").arg(kubelet).args(["--kubeconfig", &config, "--manifests", &dir.path("pods")]);
-    command.args(["--runtime", "unix:///run/none.sock", "--", "--root-dir", &root]);
+    command.args(["--ignore", "all", "--runtime", "unix:///run/none.sock", "--", "--root-dir", &root]);
     command.args(["--cert-dir", &certificates, "--fail-swap-on=false"]).stdin(Stdio::null());
     let log = fs::File::create(dir.path("log")).unwrap();
     let mut kboot = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();

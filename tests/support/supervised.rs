@@ -11,8 +11,17 @@ use nix::unistd::Pid;
 use super::{Scratch, binary, until};
 
 /// Enough options for a kubelet of that version, at a server that is not there.
-pub const ENOUGH: [&str; 7] =
-    ["kubelet-launch", "--kubelet-version", "1.3", "--server", "192.0.2.1:8080", "--subnet", "10.33.5.1/24"];
+pub const ENOUGH: [&str; 9] = [
+    "kubelet-launch",
+    "--kubelet-version",
+    "1.3",
+    "--server",
+    "127.0.0.1:9",
+    "--subnet",
+    "10.33.5.1/24",
+    "--ignore",
+    "all",
+];
 
 /// What each stand-in begins with: its directory, and that it has been started.
 const HEAD: &str = "cd \"${0%/*}\"\necho \"start $$\" >>events\n";
