@@ -172,7 +172,7 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     }
     let version = version::find(args.kubelet_version, &program, &deadline, report)?;
     let mut scene = Scene {
-        runtime: runtime::choose(args.runtime.as_ref(), version),
+        runtime: runtime::choose(args.runtime.as_ref(), version)?,
         bridge: args.bridge.clone().map_or_else(|| "cbr0".parse().map_err(Error::failed), Ok)?,
         extra: words.rest.clone().unwrap_or_default(),
         args,

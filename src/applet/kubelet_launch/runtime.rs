@@ -35,19 +35,31 @@ pub struct Seen {
 }
 
 /// The one that was asked for; else docker for kubelets that have its client and hosts that have its
-/// socket; else the first CRI socket that is there; else what users of that version have.
-pub fn choose(asked: Option<&Runtime>, version: Version) -> Runtime {
-    if let Some(runtime) = asked {
-        return runtime.clone();
+/// socket; else the first CRI socket that is there; else what users of that version have. One that this
+/// version has no client for is exit 2: it is not worth waiting for.
+pub fn choose(asked: Option<&Runtime>, version: Version) -> Result<Runtime> {
+    let (knows_docker, knows_cri) = (version.minor < 24, version.minor >= 5);
+    match asked {
+        Some(Runtime::Docker) if !knows_docker => {
+            return Err(Error::usage(format!(
+                "--runtime docker: kubelet {version} has no docker client (gone in 1.24): give a CRI socket"
+            )));
+        }
+        Some(Runtime::Endpoint(_)) if !knows_cri => {
+            return Err(Error::usage(format!(
+                "--runtime: kubelet {version} knows docker only (CRI came in 1.5)"
+            )));
+        }
+        Some(runtime) => return Ok(runtime.clone()),
+        None => {}
     }
-    let knows_docker = version.minor < 24;
-    let cri = CRI.into_iter().find(|path| version.minor >= 5 && Path::new(path).exists());
-    match cri {
+    let cri = CRI.into_iter().find(|path| knows_cri && Path::new(path).exists());
+    Ok(match cri {
         Some(_) if knows_docker && Path::new("/var/run/docker.sock").exists() => Runtime::Docker,
         Some(path) => Runtime::Endpoint(format!("unix://{path}")),
         None if knows_docker => Runtime::Docker,
         None => Runtime::Endpoint(format!("unix://{}", CRI[0])),
-    }
+    })
 }
 
 /// Its name in messages.
