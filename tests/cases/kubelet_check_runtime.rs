@@ -2,8 +2,7 @@
 
 use crate::support::cgroup::CGROUPFS;
 use crate::support::docker::{self, Dockerd};
-use crate::support::preflight::{Fit, check, lines, listen};
-use crate::support::until;
+use crate::support::preflight::{Fit, check, lines, socket};
 
 const V2: &str = "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]";
 const V3: &str = "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]";
@@ -73,8 +72,7 @@ fn containerds_driver_by_its_files() {
 #[test]
 fn crios_driver_by_its_files() {
     let Some(fit) = Fit::new() else { return };
-    let _crio = listen(&fit, "UNIX-LISTEN:/run/crio/crio.sock,fork");
-    until("the stand-in is there", || fit.file("/run/crio/crio.sock").exists());
+    let _crio = socket(&fit, "/run/crio/crio.sock");
     let words = "--subnet 10.20.7.1/24 --kubelet-version 1.30 --runtime /run/crio/crio.sock";
     let manager = |quoted: &str| format!("[crio.runtime]\ncgroup_manager = {quoted}");
     let (cgroupfs, systemd) = (manager("\"cgroupfs\""), manager("\"systemd\""));
@@ -112,6 +110,28 @@ fn a_runtime_that_does_not_answer() {
     let gone =
         format!("blocker runtime docker at unix:///var/run/docker.sock: No such file or directory: {advice}");
     assert!(docker.contains(&gone), "{docker:?}");
+}
+
+/// Neither a look nor a launch waits for what that kubelet cannot use.
+#[test]
+fn a_runtime_that_the_version_does_not_know() {
+    let Some(fit) = Fit::new() else { return };
+    for (version, runtime, why) in [
+        (
+            "1.24",
+            "docker",
+            "--runtime docker: kubelet 1.24 has no docker client (gone in 1.24): give a CRI socket",
+        ),
+        ("1.4", "/run/x.sock", "--runtime: kubelet 1.4 knows docker only (CRI came in 1.5)"),
+    ] {
+        for more in ["--check", "--dry-run", "--kubelet /bin/true"] {
+            let words =
+                format!("{more} --subnet 10.20.7.1/24 --kubelet-version {version} --runtime {runtime}");
+            let done = fit.after("", &words);
+            assert!(done.code == 2 && done.stdout.is_empty(), "{done:?}");
+            assert!(done.stderr.ends_with(&format!("kboot kubelet-launch: {why}\n")), "{done:?}");
+        }
+    }
 }
 
 #[test]

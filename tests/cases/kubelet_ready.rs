@@ -138,18 +138,6 @@ fn with_containerd_and_cni_it_is_ready_and_runs_a_pod_of_the_subnet() {
 fn the_real_kubelet_refuses_flags_that_are_gone() {
     let lease = ["10.61.0.0/16", "10.61.200.1/25"];
     let Some(site) = Site::new("10.61.200.1", "10.99.0.13", lease) else { return };
-    for flag in [
-        "--api-servers=10.99.0.1:8080",
-        "--configure-cbr0=false",
-        "--reconcile-cidr=false",
-        "--network-plugin-dir=/usr/lib/cni",
-        "--require-kubeconfig",
-        "--allow-privileged=true",
-    ] {
-        let done = site.launch(&["--kubelet-version", "1.20"], &[flag]);
-        let line = format!("unknown flag: {}", flag.split('=').next().unwrap());
-        assert!(done.code == 255 && done.stderr.contains(&line), "{done:?}");
-    }
     for (version, flag) in [("1.2", "--configure-cbr0"), ("1.7", "--require-kubeconfig")] {
         let done = site.launch(&["--kubelet-version", version], &[]);
         let line = format!("unknown flag: {flag}");

@@ -50,8 +50,7 @@ impl Fit {
         }
         let host = Host::new();
         host.sh(SET_UP);
-        let runtime = listen(&host, "UNIX-LISTEN:/run/containerd/containerd.sock,fork");
-        until("the stand-in runtime is there", || host.file("/run/containerd/containerd.sock").exists());
+        let runtime = socket(&host, "/run/containerd/containerd.sock");
         Some(Self { host, scratch: Scratch::new(), _runtime: runtime })
     }
 
@@ -111,6 +110,15 @@ impl Fit {
 /// A stand-in that listens there by socat(1) and says nothing.
 pub fn listen(host: &Host, address: &str) -> Process {
     run(host, &["socat", address, "/dev/null"])
+}
+
+/// A stand-in at a unix socket, from the time when it takes connections.
+pub fn socket(host: &Host, path: &str) -> Process {
+    let process = listen(host, &format!("UNIX-LISTEN:{path},fork"));
+    let connect = format!("UNIX-CONNECT:{path}");
+    let words = ["-u", "OPEN:/dev/null", &connect];
+    until("the stand-in is there", || finish(&mut host.command("socat", &words)).code == 0);
+    process
 }
 
 /// A program in a host, until the value goes.
