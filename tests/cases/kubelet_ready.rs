@@ -132,8 +132,7 @@ fn with_containerd_and_cni_it_is_ready_and_runs_a_pod_of_the_subnet() {
     assert_eq!(pod_in(&site, "172.29.64."), address);
 }
 
-/// The flags of earlier versions that the table has as gone: given by hand, and composed for a version
-/// that the kubelet is not.
+/// Composed for a version that the kubelet is not (by hand: `kubelet_flags`).
 #[test]
 fn the_real_kubelet_refuses_flags_that_are_gone() {
     let lease = ["10.61.0.0/16", "10.61.200.1/25"];
