@@ -203,9 +203,12 @@ fn what_a_signer_gets_wrong_is_not_kept() {
         );
         assert!(!std::fs::exists(dir.path("p/kubelet-client-current.pem")).unwrap());
     }
-    let taken = serve(&crt, &key, |_, request| match request.starts_with("POST") {
-        true => answer("409 Conflict", "", r#"{"kind":"Status","reason":"AlreadyExists"}"#),
-        false => answer("200 OK", "", r#"{"spec":{"request":"eHh4"}}"#),
+    let taken = serve(&crt, &key, |_, request| {
+        if request.starts_with("POST") {
+            answer("409 Conflict", "", r#"{"kind":"Status","reason":"AlreadyExists"}"#)
+        } else {
+            answer("200 OK", "", r#"{"spec":{"request":"eHh4"}}"#)
+        }
     });
     let done = join_at(&taken, &["--cacert", &ca], &dir);
     assert!(

@@ -16,7 +16,6 @@ use super::{Scratch, tool};
 /// A server; its requests as they came, head and body.
 pub struct TlsServer {
     pub url: String,
-    pub port: u16,
     pub requests: Arc<Mutex<Vec<String>>>,
 }
 
@@ -54,7 +53,7 @@ pub fn serve(
         .unwrap();
     let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let url = format!("https://{}", listener.local_addr().unwrap());
     let requests: Arc<Mutex<Vec<String>>> = Arc::default();
     let (seen, answer) = (requests.clone(), Arc::new(answer));
     thread::spawn(move || {
@@ -63,7 +62,7 @@ pub fn serve(
             thread::spawn(move || one(stream, config, &seen, &*answer));
         }
     });
-    TlsServer { url: format!("https://127.0.0.1:{port}"), port, requests }
+    TlsServer { url, requests }
 }
 
 fn one(

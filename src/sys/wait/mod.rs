@@ -100,11 +100,26 @@ pub fn retry_every<T>(
     longest: Duration,
     mut attempt: impl FnMut() -> Result<T, Retry>,
 ) -> Result<T> {
+    let mut found = None;
+    // One loop for all kinds of attempts: each of its own would be a kilobyte and more of the binary.
+    attempts(deadline, what, longest, &mut || {
+        found = Some(attempt()?);
+        Ok(())
+    })?;
+    found.ok_or_else(|| Error::failed(format!("{what}: nothing came of it")))
+}
+
+fn attempts(
+    deadline: &Deadline,
+    what: &str,
+    longest: Duration,
+    attempt: &mut dyn FnMut() -> Result<(), Retry>,
+) -> Result<()> {
     let mut progress = Progress::new(what);
     let mut span = FIRST_PAUSE;
     loop {
         let (why, after) = match attempt() {
-            Ok(value) => return Ok(value),
+            Ok(()) => return Ok(()),
             Err(Retry::Never(error)) => return Err(error),
             Err(Retry::Later { why, after }) => (why, after),
         };

@@ -105,7 +105,7 @@ impl Join {
         report: &mut Report,
     ) -> Result<Entered> {
         // Whether a certificate has expired, only a clock that is set can say.
-        retry(deadline, "the clock", || {
+        retry(deadline, "the time of day", || {
             clock::unset().map_or(Ok(()), |why| Err(Retry::Later { why, after: None }))
         })?;
         let (seen, name) = self.look(args.name.as_ref(), &server.url, lease)?;
@@ -129,6 +129,7 @@ impl Join {
             // It is in one file with its certificate now.
             let _ = std::fs::remove_file(&self.key);
         }
+        report.found("kubeconfig", paths.kubeconfig.as_str().into());
         let found = kubeconfig::read(&self.kubeconfig, None)?;
         let server = Server::of(&self.kubeconfig, found, paths.kubeconfig);
         log::info!("API server {} (from {})", server.url, server.source);
