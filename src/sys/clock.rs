@@ -38,8 +38,7 @@ pub fn now() -> u64 {
 /// battery until something sets it (NTP, a fake-hwclock).
 pub fn unset() -> Option<String> {
     let now = now();
-    (now < BUILT)
-        .then(|| format!("the clock says {}, before kboot was built: waiting for it to be set", date(now)))
+    (now < BUILT).then(|| format!("the clock says {}, before kboot was built", date(now)))
 }
 
 /// A day as `YYYY-MM-DD`, in UTC, of seconds since 1970.

@@ -118,7 +118,8 @@ fn kubeconfigs_in_yaml_and_json() {
         for is_json in [false, true] {
             let file = kubeconfig(&dir, &api.url, cluster, user, is_json);
             let name = format!("kc-{at}-{is_json}");
-            let done = run(&["register", "--subnet", "10.62.1.1/24", "--name", &name, "--kubeconfig", &file]);
+            let subnet = format!("10.62.{}.1/24", 100 + 2 * at + usize::from(is_json));
+            let done = run(&["register", "--subnet", &subnet, "--name", &name, "--kubeconfig", &file]);
             assert!(done.code == 0 && !format!("{done:?}").contains(ADMIN), "{cluster} {user}: {done:?}");
             assert!(api.node(&name).is_some());
         }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::preflight::Scene;
 use super::runtime::{self, Seen};
@@ -13,7 +12,7 @@ use crate::plan::preflight::{self as plan, Cgroups, Finding, Level, Listener, Ro
 use crate::sys::http::certificate::Certificate;
 use crate::sys::http::certificates;
 use crate::sys::link::Links;
-use crate::sys::{disk, file, process, sysctl};
+use crate::sys::{clock, disk, file, process, sysctl};
 use crate::types::{Cidr, IfName, NodeName};
 
 /// Where CNI's configurations are (cri/config.md, kubelet's --cni-conf-dir).
@@ -140,7 +139,7 @@ pub fn names(scene: &Scene, name: &NodeName) -> Result<Finding> {
 
 /// Against the certificates that TLS with the API server depends on.
 pub fn clock(scene: &Scene) -> Result<Finding> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let now = clock::now();
     let tls = &scene.server.tls;
     let validity = |of: &str, der: &[u8], renewal| {
         let Certificate { not_before, not_after, .. } = Certificate::read(der)?;
@@ -158,7 +157,13 @@ pub fn clock(scene: &Scene) -> Result<Finding> {
         let bundle = bundle.iter().filter_map(|der| validity("the API server's CA", der, renewal));
         all.extend(plan::best(now, bundle));
     }
-    Ok(plan::clock(now, &all))
+    let finding = plan::clock(now, &all);
+    Ok(match clock::unset() {
+        Some(why) if !all.is_empty() => {
+            Finding::bad("clock", Level::Warning, why, finding.why, "set the clock")
+        }
+        _ => finding,
+    })
 }
 
 /// For the kubelet's own directory and the runtime's.

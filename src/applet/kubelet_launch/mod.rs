@@ -184,8 +184,8 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     };
     let files = launch::validate(&scene)?;
     (scene.lease, scene.name) = lease_and_name(&scene.args, &scene.server, &deadline)?;
-    if !looks_only && !scene.args.ignores("runtime") {
-        runtime::wait(&scene.runtime, &deadline)?;
+    if !looks_only {
+        scene.wait(&deadline)?;
     }
     look_and_launch(&scene, Kubelet { program, files, process }, &deadline, report)
 }

@@ -8,7 +8,7 @@ use super::preflight::Scene;
 use crate::error::Result;
 use crate::plan::node::pod_cidrs;
 use crate::plan::preflight::{Finding, Level};
-use crate::sys::http::{Client, Response};
+use crate::sys::http::Response;
 use crate::types::{Cidr, NodeName};
 
 /// Longer than any healthy server takes.
@@ -17,11 +17,9 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// The Node, as far as it can be seen from here. Certificates and keys that do not fit are exit 2.
 pub fn look(scene: &Scene, name: &NodeName) -> Result<Finding> {
     let server = &scene.server;
-    let client = Client::new(&server.url, &server.tls)?;
     let header = server.credentials.header();
     let path = format!("/api/v1/nodes/{name}");
-    let answer = client.send_as(header.as_deref(), "GET", &path, None, LONGEST);
-    Ok(match answer {
+    Ok(match server.client()?.send_as(header.as_deref(), "GET", &path, None, LONGEST) {
         Ok(answer) => found(scene, name, &answer),
         Err(failure) => warning(
             format!("{}: {}", server.url, failure.why),

@@ -10,9 +10,9 @@ use crate::applet::server::Server;
 use crate::error::{Context, Error, Result};
 use crate::plan::kubelet::{CgroupDriver, Runtime, Version, flag_value};
 use crate::plan::preflight::{self as plan, Finding, Fix, Level};
-use crate::sys::wait::Deadline;
+use crate::sys::wait::{self, Deadline};
 use crate::sys::{lock, sysctl};
-use crate::types::{Cidr, IfName, NodeName};
+use crate::types::{Cidr, IfName, NodeName, Scheme};
 
 /// All that is known before the look.
 pub struct Scene {
@@ -30,6 +30,14 @@ pub struct Scene {
 }
 
 impl Scene {
+    /// Waits for what the kubelet cannot do without and what comes by itself.
+    pub fn wait(&self, deadline: &Deadline) -> Result<()> {
+        if self.server.url.scheme() == Scheme::Https && !self.args.ignores("clock") {
+            wait::for_the_clock(deadline)?;
+        }
+        if self.args.ignores("runtime") { Ok(()) } else { runtime::wait(&self.runtime, deadline) }
+    }
+
     /// What the kubelet's own flags give to one of them.
     pub fn flag(&self, name: &str) -> Option<&str> {
         flag_value(&self.extra, name)

@@ -53,7 +53,7 @@ pub fn clock(now: u64, certificates: &[Validity]) -> Finding {
             let by = span(certificate.not_before - now);
             return Finding::bad(
                 check,
-                Level::Blocker,
+                Level::Warning,
                 format!("{of} becomes valid in {by}, by this host's clock"),
                 NO_TLS,
                 "set the clock",
@@ -63,7 +63,7 @@ pub fn clock(now: u64, certificates: &[Validity]) -> Finding {
             let by = span(now - certificate.not_after);
             return Finding::bad(
                 check,
-                Level::Blocker,
+                Level::Warning,
                 format!("{of} expired {by} ago, by this host's clock"),
                 NO_TLS,
                 format!("set the clock, or {}", certificate.renewal),

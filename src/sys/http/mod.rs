@@ -24,7 +24,7 @@ pub use stream::{Answer, Stream};
 pub use tls::{Identity, Tls, certificates};
 
 use crate::error::{Error, Result, io_text};
-use crate::sys::wait::Deadline;
+use crate::sys::wait::{self, Deadline};
 use crate::sys::{clock, log};
 use crate::types::{Scheme, Url};
 
@@ -177,7 +177,9 @@ impl Client {
     /// No certificate can be judged before the clock is set.
     fn check_clock(&self) -> Result<(), Failure> {
         let unset = clock::unset().filter(|_| self.is_dated);
-        unset.map_or(Ok(()), |why| Err(Failure { why, passing: true }))
+        unset.map_or(Ok(()), |why| {
+            Err(Failure { why: format!("{why}: {}", wait::FOR_THE_CLOCK), passing: true })
+        })
     }
 
     fn failure(&self, error: ureq::Error, longest: Duration) -> Failure {

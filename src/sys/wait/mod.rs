@@ -86,6 +86,17 @@ fn pause(span: Duration) {
     let _ = nix::poll::poll(&mut [], millis);
 }
 
+/// What is done about a clock that is not set.
+pub const FOR_THE_CLOCK: &str = "waiting for it to be set";
+
+/// Waits until the clock is set: before, nobody can say whether a certificate is valid.
+pub fn for_the_clock(deadline: &Deadline) -> Result<()> {
+    retry(deadline, "the time of day", || {
+        let unset = clock::unset().map(|why| format!("{why}: {FOR_THE_CLOCK}"));
+        unset.map_or(Ok(()), |why| Err(Retry::Later { why, after: None }))
+    })
+}
+
 /// Attempts something until it succeeds, can never succeed, or the deadline passes (exit 75). Pauses
 /// are drawn from spans that grow from 50 ms to 5 s (full jitter), and end when the clock is set; what the
 /// other side asks for (`Retry-After`) comes on top, lest all who were told the same come back at once.

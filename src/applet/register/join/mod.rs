@@ -16,8 +16,8 @@ use crate::error::{Context, Error, Result};
 use crate::plan::join::{self, Config, Paths};
 use crate::plan::subnet_env::Lease;
 use crate::sys::http::Tls;
-use crate::sys::wait::{Deadline, Retry, retry};
-use crate::sys::{clock, file, log};
+use crate::sys::wait::{self, Deadline};
+use crate::sys::{file, log};
 use crate::types::{BootstrapToken, NodeName, Scheme, Url};
 use work::Work;
 
@@ -105,9 +105,7 @@ impl Join {
         report: &mut Report,
     ) -> Result<Entered> {
         // Whether a certificate has expired, only a clock that is set can say.
-        retry(deadline, "the time of day", || {
-            clock::unset().map_or(Ok(()), |why| Err(Retry::Later { why, after: None }))
-        })?;
+        wait::for_the_clock(deadline)?;
         let (seen, name) = self.look(args.name.as_ref(), &server.url, lease)?;
         let paths =
             Paths { key: text(&self.key)?, pair: text(&self.pair)?, kubeconfig: text(&self.kubeconfig)? };
