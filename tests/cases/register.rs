@@ -46,7 +46,10 @@ fn it_creates_then_confirms_then_refuses_another_pod_cidr() {
         "nothing was changed"
     );
 
-    let replaced = register("10.31.49.1/24", &["--replace", "--json"]).json();
+    let run = crate::support::Scratch::new();
+    let args = ["register", "--subnet", "10.31.49.1/24", "--name", "10.31.48.1", "--replace", "--json"];
+    let args = [&args[..], &api.admin()[..]].concat();
+    let replaced = finish(&mut crate::support::kboot_with_run(&run.0, &args)).json();
     assert_eq!((&replaced["outcome"], replaced["changed"].as_array().unwrap().len()), (&"changed".into(), 2));
     assert_eq!(api.node("10.31.48.1").unwrap()["spec"]["podCIDR"], "10.31.49.0/24");
 }

@@ -140,8 +140,10 @@ fn a_pod_cidr_outside_of_the_clusters_is_warned_about() {
     let done = register(&api.plain, &[&args[..], &["--json"]].concat());
     let warning = "podCIDR 10.62.9.0/24 is outside of --cluster-cidr 10.63.0.0/16,fd00::/48: a kube-controller-manager with --allocate-node-cidrs does not start any more once a Node has it: flannel's Network is to lie inside";
     assert_eq!((done.code, &done.json()["warnings"]), (0, &json!([warning])));
-    let inside =
-        register(&api.plain, &["--subnet", "10.62.9.1/24", "--cluster-cidr", "10.62.0.0/16", "--json"]);
+    let inside = register(
+        &api.plain,
+        &["--subnet", "10.62.9.1/24", "--cluster-cidr", "fd00::/48,10.62.0.0/16", "--json"],
+    );
     assert_eq!(inside.json()["warnings"], json!([]));
 }
 

@@ -91,8 +91,8 @@ applet_args! {
         #[argh(switch)]
         unschedulable: bool,
         /// the controller-manager's --cluster-cidr: a podCIDR outside is warned about; repeatable
-        #[argh(option, arg_name = "cidr")]
-        cluster_cidr: Vec<Cidr>,
+        #[argh(option, arg_name = "cidr[,cidr]", from_str_fn(cidrs))]
+        cluster_cidr: Vec<Vec<Cidr>>,
         /// replace what differs; a Node with another podCIDR is made anew unless it is Ready
         #[argh(switch)]
         replace: bool,
@@ -122,7 +122,7 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     };
     let client = server.client()?;
     let wanted = wanted(&args, name, &lease);
-    if let Some(danger) = node::outside_of(&args.cluster_cidr, &wanted.pod_cidrs) {
+    if let Some(danger) = node::outside_of(&args.cluster_cidr.concat(), &wanted.pod_cidrs) {
         report.warn(danger);
     }
     report.found("server", json!(server.url.to_string()));
@@ -176,6 +176,10 @@ fn wanted(args: &Args, name: NodeName, lease: &Lease) -> Wanted {
         external_cloud: args.cloud_provider.is_some(),
         unschedulable: args.unschedulable,
     }
+}
+
+fn cidrs(text: &str) -> Result<Vec<Cidr>, String> {
+    text.split(',').map(|cidr| cidr.parse().map_err(|why| format!("{cidr}: {why}"))).collect()
 }
 
 fn external(text: &str) -> Result<(), String> {

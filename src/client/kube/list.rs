@@ -5,7 +5,9 @@ use std::fmt;
 use std::io::BufReader;
 use std::time::Duration;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
+};
 use serde_json::error::Category;
 
 use super::{Kube, busy, words};
@@ -48,11 +50,12 @@ impl Kube<'_> {
         let mut stopped = false;
         let mut reader =
             serde_json::Deserializer::from_reader(BufReader::with_capacity(1 << 16, &mut stream));
-        let mut stop_or_not = |name: &str, cidrs: &[String]| {
+        let see = &mut |name: &str, cidrs: &[String]| {
             stopped |= see(name, cidrs);
             stopped
         };
-        let read = List(&mut stop_or_not).deserialize(&mut reader).and_then(|()| reader.end());
+        let walk = Walk { place: Place::List, node: &mut Node::default(), see };
+        let read = walk.deserialize(&mut reader).and_then(|()| reader.end());
         drop(reader);
         match read {
             Ok(()) => Ok(Looked::Through),
@@ -69,89 +72,39 @@ impl Kube<'_> {
     }
 }
 
-macro_rules! expecting {
-    ($what:literal) => {
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str($what)
-        }
-    };
-}
-
-/// The NodeList object.
-struct List<'s>(See<'s>);
-
-impl<'de> DeserializeSeed<'de> for List<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for List<'_> {
-    type Value = ();
-
-    expecting!("a NodeList");
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "items" {
-                map.next_value_seed(Items(&mut *self.0))?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Its items, or null.
-struct Items<'s>(See<'s>);
-
-impl<'de> DeserializeSeed<'de> for Items<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Items<'_> {
-    type Value = ();
-
-    expecting!("a list of Nodes");
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let mut node = Node::default();
-        while items.next_element_seed(Part::Node(&mut node))?.is_some() {
-            if (self.0)(&node.name, &node.pod_cidrs) {
-                return Err(A::Error::custom("enough"));
-            }
-            node.name.clear();
-            node.pod_cidrs.clear();
-        }
-        Ok(())
-    }
-}
-
 #[derive(Default)]
 struct Node {
     name: String,
     pod_cidrs: Vec<String>,
 }
 
-/// The parts of a Node that are looked into.
-enum Part<'n> {
-    Node(&'n mut Node),
-    Metadata(&'n mut Node),
-    Spec(&'n mut Node),
+/// Where in the list a value stands.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    List,
+    Items,
+    Node,
+    Metadata,
+    Name,
+    Spec,
+    PodCidr,
 }
 
-impl<'de> DeserializeSeed<'de> for Part<'_> {
+/// Reads the value at a place; what is not wanted is skipped. One type for all places: serde makes a copy of
+/// its code for each.
+struct Walk<'w, 's> {
+    place: Place,
+    node: &'w mut Node,
+    see: &'w mut (dyn FnMut(&str, &[String]) -> bool + 's),
+}
+
+impl<'s> Walk<'_, 's> {
+    fn to(&mut self, place: Place) -> Walk<'_, 's> {
+        Walk { place, node: self.node, see: self.see }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -159,27 +112,53 @@ impl<'de> DeserializeSeed<'de> for Part<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Part<'_> {
+impl<'de> Visitor<'de> for Walk<'_, '_> {
     type Value = ();
 
-    expecting!("a part of a Node");
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of Nodes")
+    }
 
     fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())
     }
 
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        match self.place {
+            Place::Name => text.clone_into(&mut self.node.name),
+            Place::PodCidr => self.node.pod_cidrs.push(text.to_owned()),
+            _ => return Err(E::invalid_type(Unexpected::Str(text), &self)),
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        let inner = if self.place == Place::Items { Place::Node } else { self.place };
+        while list.next_element_seed(self.to(inner))?.is_some() {
+            if inner == Place::Node {
+                if (self.see)(&self.node.name, &self.node.pod_cidrs) {
+                    return Err(A::Error::custom("enough"));
+                }
+                *self.node = Node::default();
+            }
+        }
+        Ok(())
+    }
+
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
-            match (&mut self, key.as_str()) {
-                (Part::Node(node), "metadata") => map.next_value_seed(Part::Metadata(node))?,
-                (Part::Node(node), "spec") => map.next_value_seed(Part::Spec(node))?,
-                (Part::Metadata(node), "name") => node.name = map.next_value()?,
-                (Part::Spec(node), "podCIDR") => node.pod_cidrs.extend(map.next_value::<Option<String>>()?),
-                (Part::Spec(node), "podCIDRs") => {
-                    node.pod_cidrs.extend(map.next_value::<Option<Vec<String>>>()?.into_iter().flatten());
+            let place = match (self.place, key.as_str()) {
+                (Place::List, "items") => Place::Items,
+                (Place::Node, "metadata") => Place::Metadata,
+                (Place::Node, "spec") => Place::Spec,
+                (Place::Metadata, "name") => Place::Name,
+                (Place::Spec, "podCIDR" | "podCIDRs") => Place::PodCidr,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
                 }
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
+            };
+            map.next_value_seed(self.to(place))?;
         }
         Ok(())
     }
@@ -196,7 +175,8 @@ mod tests {
             name == "stop"
         };
         let mut reader = serde_json::Deserializer::from_reader(text.as_bytes());
-        let read = List(&mut see).deserialize(&mut reader).and_then(|()| reader.end());
+        let walk = Walk { place: Place::List, node: &mut Node::default(), see: &mut see };
+        let read = walk.deserialize(&mut reader).and_then(|()| reader.end());
         (seen, read)
     }
 
@@ -224,6 +204,8 @@ mod tests {
         assert!(seen(r#"{"items":null}"#).1.is_ok());
         assert_eq!(seen(r#"{"items":[{"metadata":{"name":"a"}"#).1.unwrap_err().classify(), Category::Eof);
         assert_eq!(seen("<html>").1.unwrap_err().classify(), Category::Syntax);
-        assert!(seen(r#"{"items":[{"metadata":{"name":7}}]}"#).1.is_err());
+        for odd in [r#"{"items":[{"metadata":{"name":7}}]}"#, r#"{"items":["a"]}"#, r#""items""#] {
+            assert_eq!(seen(odd).1.unwrap_err().classify(), Category::Data, "{odd}");
+        }
     }
 }

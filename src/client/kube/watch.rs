@@ -1,9 +1,10 @@
 //! One Node as it changes.
 
-use std::io::BufReader;
+use std::fmt::Display;
+use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 
-use serde_json::{Deserializer, Value};
+use serde_json::Value;
 
 use super::{Kube, busy, status_words, words};
 use crate::sys::http::{Answer, Stream};
@@ -15,6 +16,9 @@ const LONGEST: Duration = Duration::from_mins(1);
 
 /// What a server may be late by in ending a watch.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// No Node is larger (etcd's own limit is 1.5 MiB).
+const LONGEST_EVENT: u64 = 10 << 20;
 
 /// How a watch ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,38 +45,37 @@ impl Kube<'_> {
             Ok(Answer::Stream(stream)) => follow(stream, see),
             // What is for later (429, 5xx), and a version that is too old.
             Ok(Answer::Whole(answer)) if busy(&answer).is_some() || answer.status == 410 => {
-                log::debug!("watch: {}", status_words(&answer));
-                Watched::Ended
+                ended(&status_words(&answer))
             }
             Ok(Answer::Whole(answer)) => Watched::Refused(words(&answer)),
-            Err(failure) => {
-                log::debug!("watch: {}", failure.why);
-                Watched::Ended
-            }
+            Err(failure) => ended(&failure.why),
         }
     }
 }
 
+/// One event a line, as every API server writes them.
 fn follow(stream: Stream, see: &mut dyn FnMut(&Value) -> bool) -> Watched {
-    for event in Deserializer::from_reader(BufReader::new(stream)).into_iter::<Value>() {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => {
-                log::debug!("watch: {error}");
-                return Watched::Ended;
-            }
+    let mut lines = BufReader::new(stream);
+    loop {
+        let mut line = Vec::new();
+        let read = (&mut lines).take(LONGEST_EVENT).read_until(b'\n', &mut line);
+        let event = match read.map(|_| serde_json::from_slice::<Value>(&line)) {
+            Ok(Ok(event)) => event,
+            Ok(Err(error)) => return ended(&error),
+            Err(error) => return ended(&error),
         };
         let object = &event["object"];
         match event["type"].as_str() {
             Some("DELETED") => return Watched::Deleted,
-            Some("ERROR") => {
-                log::debug!("watch: {}", object["message"]);
-                return Watched::Ended;
-            }
+            Some("ERROR") => return ended(&object["message"]),
             Some("ADDED" | "MODIFIED") if see(object) => return Watched::Enough,
             // BOOKMARK tells a version and nothing else.
             _ => {}
         }
     }
+}
+
+fn ended(why: &dyn Display) -> Watched {
+    log::debug!("watch: {why}");
     Watched::Ended
 }
