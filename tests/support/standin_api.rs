@@ -57,6 +57,7 @@ fn failure(code: u16, reason: &str) -> Value {
 }
 
 fn answer(method: &str, path: &str, body: Value, nodes: &mut Nodes) -> (&'static str, Value) {
+    let path = path.split('?').next().unwrap_or_default();
     let name = path.strip_prefix("/api/v1/nodes/").map(str::to_owned);
     match (method, name) {
         ("GET", None) if path == "/api/v1/nodes" => (
