@@ -7,7 +7,7 @@ use crate::support::odd_server::json;
 use crate::support::tls_server::{certificates, serve};
 use crate::support::{Done, Scratch, run, tool};
 
-const CREATED: &str = r#"{"metadata":{"name":"10.60.1.1"},"spec":{"podCIDR":"10.60.1.0/24"}}"#;
+const CREATED: &str = r#"{"metadata":{"name":"10.160.1.1"},"spec":{"podCIDR":"10.160.1.0/24"}}"#;
 
 /// A key of that kind and form, and a node's certificate for it by the server's client CA.
 fn pair(api: &Api, dir: &Scratch, name: &str, generate: &str) -> (String, String) {
@@ -49,11 +49,11 @@ fn client_keys_of_each_kind_and_form() {
         let (crt, key) = pair(api, &dir, name, generate);
         let text = std::fs::read_to_string(&key).unwrap();
         assert!(text.starts_with(&format!("-----BEGIN {head}-----")), "{name}: {text}");
-        let subnet = format!("10.61.{at}.1/24");
+        let subnet = format!("10.161.{at}.1/24");
         let words = ["register", "--subnet", &subnet, "--cert", &crt, "--key", &key];
         let done = run(&[&words[..], &to].concat());
         assert!(done.stderr.contains("(1 changed, 0 already so)"), "{name}: {done:?}");
-        assert_eq!(api.node(name).unwrap()["spec"]["podCIDR"], format!("10.61.{at}.0/24"));
+        assert_eq!(api.node(name).unwrap()["spec"]["podCIDR"], format!("10.161.{at}.0/24"));
         // Both in one file, in either order.
         for (first, second) in [(&crt, &key), (&key, &crt)] {
             let both = dir
@@ -64,7 +64,7 @@ fn client_keys_of_each_kind_and_form() {
     }
     let (crt, key) = pair(api, &dir, "p521", "openssl ecparam -name secp521r1 -genkey -noout -out KEY");
     let done =
-        run(&[&["register", "--subnet", "10.61.1.1/24", "-q", "--cert", &crt, "--key", &key], &to[..]]
+        run(&[&["register", "--subnet", "10.161.1.1/24", "-q", "--cert", &crt, "--key", &key], &to[..]]
             .concat());
     let says =
         format!("kboot register: {key}: its kind of key is not supported (RSA, P-256, P-384, Ed25519 are)");
@@ -118,7 +118,7 @@ fn kubeconfigs_in_yaml_and_json() {
         for is_json in [false, true] {
             let file = kubeconfig(&dir, &api.url, cluster, user, is_json);
             let name = format!("kc-{at}-{is_json}");
-            let subnet = format!("10.62.{}.1/24", 100 + 2 * at + usize::from(is_json));
+            let subnet = format!("10.162.{}.1/24", 100 + 2 * at + usize::from(is_json));
             let done = run(&["register", "--subnet", &subnet, "--name", &name, "--kubeconfig", &file]);
             assert!(done.code == 0 && !format!("{done:?}").contains(ADMIN), "{cluster} {user}: {done:?}");
             assert!(api.node(&name).is_some());
@@ -126,7 +126,7 @@ fn kubeconfigs_in_yaml_and_json() {
     }
     let refused = |cluster: &str, user: &str, says: &str| {
         let file = kubeconfig(&dir, &api.url, cluster, user, true);
-        let done = run(&["register", "--subnet", "10.62.1.1/24", "-q", "--kubeconfig", &file]);
+        let done = run(&["register", "--subnet", "10.162.1.1/24", "-q", "--kubeconfig", &file]);
         assert_eq!(done.error(), (2, format!("kboot register: {file}: {says}").as_str()));
     };
     refused(
@@ -142,7 +142,7 @@ fn kubeconfigs_in_yaml_and_json() {
     );
     let file =
         kubeconfig(&dir, &api.url, &format!("{trust}, \"tls-server-name\": \"wrong.example\""), &token, true);
-    let done = run(&["register", "--subnet", "10.62.1.1/24", "-q", "--kubeconfig", &file]);
+    let done = run(&["register", "--subnet", "10.162.1.1/24", "-q", "--kubeconfig", &file]);
     assert_eq!(
         done.error(),
         (
@@ -154,7 +154,7 @@ fn kubeconfigs_in_yaml_and_json() {
     let done = run(&[
         "register",
         "--subnet",
-        "10.62.1.1/24",
+        "10.162.1.1/24",
         "--kubeconfig",
         &file,
         "--context",
@@ -181,7 +181,7 @@ fn a_token_and_a_token_file() {
         let mut command = std::process::Command::new(kubectl);
         command.env("HOME", "/nowhere").args(["--kubeconfig", &config, "get", "--raw", "/api/v1/nodes"]);
         let theirs = crate::support::finish(&mut command).code == 0;
-        let ours = run(&["register", "--subnet", "10.63.1.1/24", "--kubeconfig", &config, "--timeout", "0"]);
+        let ours = run(&["register", "--subnet", "10.163.1.1/24", "--kubeconfig", &config, "--timeout", "0"]);
         assert_eq!(ours.code == 0, theirs, "{user}: {ours:?}");
         outcomes.push(theirs);
     }
@@ -189,7 +189,7 @@ fn a_token_and_a_token_file() {
 }
 
 fn pinned(url: &str, hashes: &[&str], more: &[&str]) -> Done {
-    let mut words = vec!["register", "--subnet", "10.60.1.1/24", "--server", url, "--timeout", "0", "-q"];
+    let mut words = vec!["register", "--subnet", "10.160.1.1/24", "--server", url, "--timeout", "0", "-q"];
     words.extend(hashes.iter().flat_map(|h| ["--ca-hash", h]));
     run(&[&words[..], more].concat())
 }
@@ -269,7 +269,7 @@ fn basic_authentication_at_a_stand_in() {
     let trust = format!("\"certificate-authority\": \"{ca}\"");
     let file =
         kubeconfig(&dir, &server.url, &trust, "\"username\": \"me\", \"password\": \"pa:ss wörd\"", true);
-    let words = ["register", "--subnet", "10.60.1.1/24", "--dry-run", "-v", "-v"];
+    let words = ["register", "--subnet", "10.160.1.1/24", "--dry-run", "-v", "-v"];
     for more in [
         &["--server", &server.url, "--cacert", &ca, "--user", "me", "--password-file", &password][..],
         &["--kubeconfig", &file],

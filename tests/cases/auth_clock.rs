@@ -7,7 +7,7 @@ use crate::support::join::shell;
 use crate::support::machine::Machine;
 use crate::support::{Scratch, need, tool};
 
-const NODE: &str = r#"{"metadata":{"name":"clocked","labels":{"kubernetes.io/hostname":"clocked","kubernetes.io/os":"linux","kubernetes.io/arch":"amd64","beta.kubernetes.io/os":"linux","beta.kubernetes.io/arch":"amd64"},"annotations":{"volumes.kubernetes.io/controller-managed-attach-detach":"true"}},"spec":{"podCIDR":"10.65.1.0/24"}}"#;
+const NODE: &str = r#"{"metadata":{"name":"clocked","labels":{"kubernetes.io/hostname":"clocked","kubernetes.io/os":"linux","kubernetes.io/arch":"amd64","beta.kubernetes.io/os":"linux","beta.kubernetes.io/arch":"amd64"},"annotations":{"volumes.kubernetes.io/controller-managed-attach-detach":"true"}},"spec":{"podCIDR":"10.165.1.0/24"}}"#;
 
 /// A server on each of two ports: one's certificate is valid now, the other's from tomorrow on.
 const FUNCTIONS: &str = "
@@ -17,7 +17,7 @@ mkdir -p /www/api/v1/nodes && cd /www && cp /node api/v1/nodes/clocked
 /usr/bin/openssl s_server -accept 6443 -cert /now.crt -key /key -HTTP >/dev/null 2>&1 &
 /usr/bin/openssl s_server -accept 6444 -cert /tomorrow.crt -key /key -HTTP >/dev/null 2>&1 &
 register() {
-    kboot register --name clocked --subnet 10.65.1.1/24 --server https://127.0.0.1:$1 --cacert /ca --timeout $2
+    kboot register --name clocked --subnet 10.165.1.1/24 --server https://127.0.0.1:$1 --cacert /ca --timeout $2
     echo exit $?
 }
 centiseconds() { cut -d' ' -f1 /proc/uptime | tr -d .; }

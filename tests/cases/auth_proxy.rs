@@ -54,7 +54,7 @@ fn the_server_is_reached_by_the_proxy_and_by_no_other() {
         let mut command = kboot(&[
             "register",
             "--subnet",
-            "10.64.1.1/24",
+            "10.164.1.1/24",
             "--name",
             name,
             "--kubeconfig",

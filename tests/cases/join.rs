@@ -25,9 +25,9 @@ fn mode(path: &str) -> u32 {
 fn a_token_becomes_a_certificate_a_kubeconfig_and_a_node() {
     let Some(api) = shared() else { return };
     let (cluster, dir) = (Cluster::on(api), Scratch::new());
-    let mut child = kboot(&cluster.words("10.71.3.1/24", &dir));
+    let mut child = kboot(&cluster.words("10.171.3.1/24", &dir));
     let child = child.args(["-v", "-v"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let request = cluster.approve("10.71.3.1");
+    let request = cluster.approve("10.171.3.1");
     // What others can see of it while it waits.
     let argv = fs::read_to_string(format!("/proc/{}/cmdline", child.id())).unwrap();
     let key = fs::read_to_string(dir.path("pki/kubelet-client.key.tmp")).unwrap();
@@ -48,11 +48,11 @@ fn a_token_becomes_a_certificate_a_kubeconfig_and_a_node() {
     );
     assert_eq!(spec["usages"], serde_json::json!(["digital signature", "key encipherment", "client auth"]));
     // The Node was made with the certificate, by the node's own right.
-    assert_eq!(api.node("10.71.3.1").unwrap()["spec"]["podCIDR"], "10.71.3.0/24");
+    assert_eq!(api.node("10.171.3.1").unwrap()["spec"]["podCIDR"], "10.171.3.0/24");
     let config = dir.path("etc/kubelet.conf");
-    let node = kubectl_as_node(&config, &["get", "node", "10.71.3.1", "-o", "jsonpath={.spec.podCIDR}"]);
-    assert_eq!(node.ok(), "10.71.3.0/24");
-    let own = ["auth", "can-i", "patch", "node/10.71.3.1", "--subresource=status"];
+    let node = kubectl_as_node(&config, &["get", "node", "10.171.3.1", "-o", "jsonpath={.spec.podCIDR}"]);
+    assert_eq!(node.ok(), "10.171.3.0/24");
+    let own = ["auth", "can-i", "patch", "node/10.171.3.1", "--subresource=status"];
     assert_eq!(kubectl_as_node(&config, &own).stdout, "yes\n");
     assert_eq!(
         kubectl_as_node(&config, &["auth", "can-i", "create", "deployments", "-n", "default"]).stdout,
@@ -66,14 +66,14 @@ fn a_token_becomes_a_certificate_a_kubeconfig_and_a_node() {
     assert!(!fs::exists(dir.path("pki/kubelet-client.key.tmp")).unwrap());
 
     // Again: nothing is asked for, and the token is not needed any more.
-    let words = cluster.words("10.71.3.1/24", &dir);
+    let words = cluster.words("10.171.3.1/24", &dir);
     let words: Vec<&str> =
         words.iter().map(|w| if *w == cluster.token { "/nowhere/token" } else { w }).collect();
     let again = crate::support::run(&words);
     assert!(again.code == 0 && again.stderr.contains("(0 changed, 2 already so)"), "{again:?}");
-    assert_eq!(cluster.requests("10.71.3.1").len(), 1);
+    assert_eq!(cluster.requests("10.171.3.1").len(), 1);
     // And the kubeconfig alone is enough.
-    let alone = crate::support::run(&["register", "--subnet", "10.71.3.1/24", "--kubeconfig", &config]);
+    let alone = crate::support::run(&["register", "--subnet", "10.171.3.1/24", "--kubeconfig", &config]);
     assert!(alone.stderr.contains("(0 changed, 1 already so)"), "{alone:?}");
 }
 
@@ -81,7 +81,7 @@ fn a_token_becomes_a_certificate_a_kubeconfig_and_a_node() {
 fn a_dry_run_says_all_of_it_and_does_none() {
     let Some(api) = shared() else { return };
     let (cluster, dir) = (Cluster::on(api), Scratch::new());
-    let done = cluster.join("10.72.4.1/24", &dir, &["--dry-run", "--name", "dry"]);
+    let done = cluster.join("10.172.4.1/24", &dir, &["--dry-run", "--name", "dry"]);
     let (pki, config) = (dir.path("pki"), dir.path("etc/kubelet.conf"));
     let head = format!(
         "openssl ecparam -name prime256v1 -genkey -noout -out {pki}/kubelet-client.key.tmp\n\
@@ -111,7 +111,7 @@ fn a_bootstrap_kubeconfig_does_it_too() {
     let mut command = kboot(&[
         "register",
         "--subnet",
-        "10.73.5.1/24",
+        "10.173.5.1/24",
         "--name",
         "by-file.example",
         "--kubeconfig",
@@ -136,9 +136,9 @@ fn a_bootstrap_kubeconfig_does_it_too() {
 fn an_older_server_is_asked_by_v1beta1() {
     let Some(api) = Api::start(&["--runtime-config", "certificates.k8s.io/v1=false"]) else { return };
     let (cluster, dir) = (Cluster::on(&api), Scratch::new());
-    let done = cluster.join_signed("10.74.6.1/24", "10.74.6.1", &dir, &["-v"]);
+    let done = cluster.join_signed("10.174.6.1/24", "10.174.6.1", &dir, &["-v"]);
     assert!(done.code == 0 && done.stderr.contains("handed in (v1beta1)"), "{done:?}");
-    assert!(api.node("10.74.6.1").is_some());
+    assert!(api.node("10.174.6.1").is_some());
     drop(cluster);
 }
 
@@ -146,11 +146,11 @@ fn an_older_server_is_asked_by_v1beta1() {
 fn what_has_expired_or_is_for_another_name_is_made_anew() {
     let Some(api) = shared() else { return };
     let (cluster, dir) = (Cluster::on(api), Scratch::new());
-    assert_eq!(cluster.join_signed("10.75.7.1/24", "10.75.7.1", &dir, &[]).code, 0);
+    assert_eq!(cluster.join_signed("10.175.7.1/24", "10.175.7.1", &dir, &[]).code, 0);
     let config = fs::read_to_string(dir.path("etc/kubelet.conf")).unwrap();
     // Another name: the kubeconfig stays as it is, the certificate does not.
-    let other = cluster.join_signed("10.75.7.1/24", "renamed", &dir, &["--name", "renamed"]);
-    let says = "its certificate is for system:node:10.75.7.1, not for system:node:renamed: joining anew";
+    let other = cluster.join_signed("10.175.8.1/24", "renamed", &dir, &["--name", "renamed"]);
+    let says = "its certificate is for system:node:10.175.7.1, not for system:node:renamed: joining anew";
     assert!(other.code == 0 && other.stderr.contains(says), "{other:?}");
     assert_eq!(fs::read_to_string(dir.path("etc/kubelet.conf")).unwrap(), config);
     assert_eq!(
@@ -167,7 +167,7 @@ fn what_has_expired_or_is_for_another_name_is_made_anew() {
     until("it is over", || {
         crate::support::tool("date", &["+%s"]) > shell("date -d \"${1#*=}\" +%s", &[until_then.trim()])
     });
-    let renewed = cluster.join_signed("10.75.7.1/24", "renamed", &dir, &[]);
+    let renewed = cluster.join_signed("10.175.8.1/24", "renamed", &dir, &[]);
     assert!(renewed.code == 0 && renewed.stderr.contains("its certificate has expired on 20"), "{renewed:?}");
     assert_eq!(cluster.requests("renamed").len(), 2, "a new key, a new request");
 }

@@ -22,7 +22,7 @@ fn who_does_not_know_the_secret_or_the_pin_is_not_trusted() {
     let join = |token: &str, hash: &str, more: &[&str]| {
         let token = dir.file("token", token);
         let words =
-            ["register", "--subnet", "10.77.1.1/24", "--server", &api.url, "--bootstrap-token-file", &token];
+            ["register", "--subnet", "10.177.1.1/24", "--server", &api.url, "--bootstrap-token-file", &token];
         let rest = ["--kubelet-kubeconfig", &dir.path("c"), "--cert-dir", &dir.path("p"), "--ca-hash", hash];
         run(&[&words[..], &rest, more].concat())
     };
@@ -51,12 +51,12 @@ fn who_does_not_know_the_secret_or_the_pin_is_not_trusted() {
 fn a_request_that_is_denied_is_final() {
     let Some(api) = shared() else { return };
     let (cluster, dir) = (Cluster::on(api), Scratch::new());
-    let mut command = kboot(&cluster.words("10.77.2.1/24", &dir));
+    let mut command = kboot(&cluster.words("10.177.2.1/24", &dir));
     let child =
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let mut found = Vec::new();
     crate::support::until("a request is handed in", || {
-        found = cluster.requests("10.77.2.1");
+        found = cluster.requests("10.177.2.1");
         !found.is_empty()
     });
     let name = found[0]["metadata"]["name"].as_str().unwrap();
@@ -68,7 +68,7 @@ fn a_request_that_is_denied_is_final() {
     assert!(done.code == 1 && done.stderr.contains(&says), "{done:?}");
     // As it says.
     api.kubectl(&["delete", "csr", name]).ok();
-    assert_eq!(cluster.join_signed("10.77.2.1/24", "10.77.2.1", &dir, &[]).code, 0);
+    assert_eq!(cluster.join_signed("10.177.2.1/24", "10.177.2.1", &dir, &[]).code, 0);
 }
 
 #[test]
@@ -84,12 +84,12 @@ fn another_clusters_kubeconfig_is_left_alone() {
         ("{}", "is no kubeconfig with a current-context"),
     ] {
         let file = dir.file("etc/kubelet.conf", content);
-        let done = cluster.join("10.77.3.1/24", &dir, &["--timeout", "5"]);
+        let done = cluster.join("10.177.3.1/24", &dir, &["--timeout", "5"]);
         let says = format!("kboot register: {file}: {says}: --replace joins anew and writes another");
         assert_eq!(last(&done), (3, says.as_str()));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), content);
     }
-    let done = cluster.join_signed("10.77.3.1/24", "10.77.3.1", &dir, &["--replace"]);
+    let done = cluster.join_signed("10.177.3.1/24", "10.177.3.1", &dir, &["--replace"]);
     assert_eq!(done.code, 0, "{done:?}");
     assert!(std::fs::read_to_string(dir.path("etc/kubelet.conf")).unwrap().contains(&api.url));
 }
@@ -98,7 +98,7 @@ fn another_clusters_kubeconfig_is_left_alone() {
 fn join_at(server: &TlsServer, ca: &[&str], dir: &Scratch) -> Done {
     let token = dir.file("token", format!("{ID}.{SECRET}"));
     let words =
-        ["register", "--subnet", "10.77.4.1/24", "--name", "n4", "--server", &server.url, "--timeout", "0"];
+        ["register", "--subnet", "10.177.4.1/24", "--name", "n4", "--server", &server.url, "--timeout", "0"];
     let rest = [
         "--bootstrap-token-file",
         &token,
@@ -241,7 +241,7 @@ fn input_is_checked_first() {
     let hash = format!("sha256:{}", "00".repeat(32));
     let [ca, _, _] = certificates(&dir, "some", "IP:127.0.0.1", "9");
     let case = |words: &[&str], says: &str| {
-        let done = run(&[&["register", "--subnet", "10.77.5.1/24", "-q"], words].concat());
+        let done = run(&[&["register", "--subnet", "10.177.5.1/24", "-q"], words].concat());
         assert_eq!(last(&done), (2, format!("kboot register: {says}").as_str()));
     };
     let to = ["--server", "https://127.0.0.1:9"];

@@ -25,10 +25,10 @@ fn attend(cluster: &Cluster<'_>, name: &str, stop: &AtomicBool) {
 fn killed_at_any_step_it_goes_on_with_the_same_key() {
     let Some(api) = shared().filter(|_| need("strace", "tools").is_some()) else { return };
     let cluster = Cluster::on(api);
-    for call in ["connect", "rename", "symlink", "unlink"] {
+    for (at, call) in ["connect", "rename", "symlink", "unlink"].into_iter().enumerate() {
         for number in 1.. {
             let (dir, name) = (Scratch::new(), format!("killed-{call}-{number}"));
-            let mut words = cluster.words("10.76.8.1/24", &dir);
+            let mut words = cluster.words(&format!("10.{}.{number}.1/24", 190 + at), &dir);
             words.extend(["--name".to_owned(), name.clone()]);
             let inject = format!("inject={call}:signal=KILL:when={number}");
             let mut strace = std::process::Command::new("strace");

@@ -134,7 +134,7 @@ pub fn names(scene: &Scene, name: &NodeName) -> Result<Finding> {
     let common_name = certificate.and_then(|c| c.common_name);
     let of_node = common_name.as_deref().and_then(|n| n.strip_prefix("system:node:"));
     let hostname = nix::unistd::gethostname()?.to_string_lossy().into_owned();
-    Ok(plan::name(name, of_node, scene.flag("hostname-override"), hostname.trim()))
+    Ok(plan::name(name, of_node, hostname.trim()))
 }
 
 /// Against the certificates that TLS with the API server depends on.

@@ -5,14 +5,9 @@ use crate::types::NodeName;
 
 /// One name in the certificate, in the kubelet's flag and in the registration: the API server lets a node
 /// write the Node only of its own name (NodeRestriction). `certificate`: the name in its CN, if it is a
-/// node's; `node`: the name that kboot gives; `told`: what the kubelet's own flags say (--hostname-override).
-pub fn name(node: &NodeName, certificate: Option<&str>, told: Option<&str>, hostname: &str) -> Finding {
+/// node's; `node`: the name that kboot gives.
+pub fn name(node: &NodeName, certificate: Option<&str>, hostname: &str) -> Finding {
     let check = "name";
-    if let Some(other) = told.filter(|other| *other != node.as_str()) {
-        let what = format!("the Node is {node}, the kubelet is told --hostname-override={other}");
-        let why = "its Node is not the one that kboot registers and looks at";
-        return Finding::bad(check, Level::Warning, what, why, format!("--name {other} instead of that"));
-    }
     match certificate {
         Some(other) if other != node.as_str() => Finding::bad(
             check,
@@ -173,11 +168,9 @@ mod tests {
     #[test]
     fn one_name_everywhere() {
         let node: NodeName = "10.20.7.1".parse().unwrap();
-        assert_eq!(name(&node, None, None, "web3").what, "10.20.7.1, on the host web3");
-        assert_eq!(name(&node, Some("10.20.7.1"), None, "10.20.7.1").what, "10.20.7.1, as the host");
-        assert_eq!(name(&node, None, Some("web3"), "web3").advice, "--name web3 instead of that");
-        assert_eq!(name(&node, None, Some("10.20.7.1"), "web3").level, Level::Ok);
-        let other = name(&node, Some("web3"), None, "web3");
+        assert_eq!(name(&node, None, "web3").what, "10.20.7.1, on the host web3");
+        assert_eq!(name(&node, Some("10.20.7.1"), "10.20.7.1").what, "10.20.7.1, as the host");
+        let other = name(&node, Some("web3"), "web3");
         assert_eq!(
             (other.level, other.advice.as_str()),
             (Level::Blocker, "--name web3, or a certificate for 10.20.7.1")

@@ -130,7 +130,8 @@ impl Supervisor {
     }
 
     fn pause(&mut self, why: &str) {
-        let pause = clock::jitter(self.pauses.after(self.health.well_for()));
+        let span = self.pauses.after(self.health.well_for()) / 2;
+        let pause = span + clock::jitter(span);
         let text = format!("{why}: it is started again in {}", seconds(pause));
         log::warning!("{text}");
         notify::send(&format!("STATUS={text}"));
