@@ -98,11 +98,11 @@ fn the_clock_by_the_certificates() {
         format!("warning clock {of} expires in 5 days: from then on {no_tls}: {renewal}")
     );
     let expired = format!(
-        "blocker clock {of} expired 2 days ago, by this host's clock: {no_tls}: set the clock, or {renewal}"
+        "warning clock {of} expired 2 days ago, by this host's clock: {no_tls}: set the clock, or {renewal}"
     );
     assert_eq!(client(-99, -50), expired);
     let early =
-        format!("blocker clock {of} becomes valid in 4 hours, by this host's clock: {no_tls}: set the clock");
+        format!("warning clock {of} becomes valid in 4 hours, by this host's clock: {no_tls}: set the clock");
     assert_eq!(client(4, 99), early);
     // Then the kubelet asks for a new one itself.
     let config = kubeconfig(scratch, None, Some(&make(-90, -60)));
@@ -120,7 +120,7 @@ fn the_clock_by_the_certificates() {
     assert_eq!(
         ca(&old),
         format!(
-            "blocker clock the API server's CA expired 12 days ago, by this host's clock: {no_tls}: set the clock, \
+            "warning clock the API server's CA expired 12 days ago, by this host's clock: {no_tls}: set the clock, \
              or get the cluster's new CA"
         )
     );
