@@ -165,21 +165,62 @@ impl Words {
             Some((option, value, why))
         });
         match parts {
-            Some((option, value, why)) => match self.source(option) {
-                name if name != option => format!("{name}={value}: {why}"),
-                _ => format!("{option} {value}: {why}"),
-            },
+            Some((option, value, why)) => {
+                let (value, why) = (masked(option, value), in_words(why));
+                match self.source(option) {
+                    name if name != option => format!("{name}={value}: {why}"),
+                    _ => format!("{option} {value}: {why}"),
+                }
+            }
             None => text,
         }
     }
 }
+
+/// A value without what may be secret in it: the user and password of a URL, a variable's value.
+fn masked(option: &str, value: &str) -> String {
+    if let ("--env", Some((name, _))) = (option, value.split_once('=')) {
+        return format!("{name}=…");
+    }
+    let (scheme, rest) = value.split_once("://").unwrap_or(("", value));
+    match rest.split('/').next().and_then(|authority| authority.rfind('@')) {
+        Some(at) if !scheme.is_empty() => format!("{scheme}://…{}", &rest[at..]),
+        _ => value.to_owned(),
+    }
+}
+
+/// Rust's words for numbers (core::num::IntErrorKind) in an operator's.
+fn in_words(why: &str) -> &str {
+    match why {
+        "invalid digit found in string" => "is not a whole number",
+        "number too large to fit in target type" => "is too large a number",
+        "number too small to fit in target type" => "is too small a number",
+        other => other,
+    }
+}
+
+/// What kubeadm, kubectl and the kubelet call it.
+const ELSEWHERE: [(&str, &str); 10] = [
+    ("--token", "--token-file"),
+    ("--bootstrap-token", "--bootstrap-token-file"),
+    ("--discovery-token", "--bootstrap-token-file"),
+    ("--discovery-token-ca-cert-hash", "--ca-hash"),
+    ("--node-name", "--name"),
+    ("--hostname-override", "--name"),
+    ("--certificate-authority", "--cacert"),
+    ("--client-certificate", "--cert"),
+    ("--client-key", "--key"),
+    ("--container-runtime-endpoint", "--runtime"),
+];
 
 fn find_long<'i>(info: &'i CommandInfoWithArgs, name: &str) -> Result<&'i FlagInfo<'i>> {
     let long = format!("--{name}");
     if let Some(flag) = info.flags.iter().find(|f| f.long == long) {
         return Ok(flag);
     }
-    let near = nearest(&long, info.flags.iter().map(|f| f.long));
+    let elsewhere = ELSEWHERE.iter().find(|(other, _)| *other == long).map(|(_, ours)| *ours);
+    let near = elsewhere.filter(|ours| info.flags.iter().any(|f| f.long == *ours));
+    let near = near.or_else(|| nearest(&long, info.flags.iter().map(|f| f.long)));
     let hint = near.map(|n| format!(": did you mean {n}?")).unwrap_or_default();
     Err(Error::usage(format!("unknown option {long}{hint}")))
 }
@@ -217,6 +258,18 @@ mod tests {
         let found = scan(&["-q", "--", "--nonsense", "--", "-x"]).unwrap();
         assert_eq!(flat(&found), ["--quiet"]);
         assert_eq!(found.rest.unwrap(), ["--nonsense", "--", "-x"]);
+    }
+
+    #[test]
+    fn no_secret_is_repeated() {
+        for (option, value, shown) in [
+            ("--server", "https://bob:hunter2@10.0.0.1:6443/x", "https://…@10.0.0.1:6443/x"),
+            ("--server", "https://10.0.0.1/@x", "https://10.0.0.1/@x"),
+            ("--env", "A B=secret", "A B=…"),
+            ("--label", "a@b", "a@b"),
+        ] {
+            assert_eq!(masked(option, value), shown);
+        }
     }
 
     #[test]

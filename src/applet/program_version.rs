@@ -14,8 +14,9 @@ use crate::sys::{exec, log, run_dir};
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// What the program prints for `--version`, on one line. It is kept in /run/kboot/NAME-version.json
-/// as long as the program's file is the same (device, inode, size, time of change).
-pub fn ask(program: &Path, deadline: &Deadline) -> Result<String> {
+/// as long as the program's file is the same (device, inode, size, time of change); a run that only
+/// looks leaves no record.
+pub fn ask(program: &Path, looks_only: bool, deadline: &Deadline) -> Result<String> {
     let name = program.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let record = format!("{name}-version.json");
     let meta = program.metadata()?;
@@ -26,8 +27,19 @@ pub fn ask(program: &Path, deadline: &Deadline) -> Result<String> {
     }
     let output = exec::ask(program, &["--version"], deadline.attempt(WITHIN))?;
     let said = output.stdout.lines().next().unwrap_or_default().trim().to_owned();
-    if output.status != Some(0) || said.is_empty() {
-        return Err(Error::failed(format!("{} --version: says nothing", program.display())));
+    let shown = program.display();
+    match output.status {
+        Some(0) if said.is_empty() => return Err(Error::failed(format!("{shown} --version says nothing"))),
+        Some(0) => {}
+        Some(code) => {
+            return Err(Error::failed(format!(
+                "{shown} --version ends with exit status {code}: does it run here?"
+            )));
+        }
+        None => return Err(Error::failed(format!("{shown} --version is killed by a signal"))),
+    }
+    if looks_only {
+        return Ok(said);
     }
     if let Err(error) = run_dir::write(&record, &format!("{}\n", json!({ "file": file, "said": said }))) {
         log::debug!("no record is kept: {error}");

@@ -55,16 +55,20 @@ pub fn find(program: &str) -> Result<PathBuf> {
 pub struct Output {
     /// Its exit status, `None` when a signal ended it.
     pub status: Option<i32>,
-    /// Its stdout, up to 64 KiB.
+    /// Its stdout, up to 1 MiB: the help of a kubelet has 70 KB.
     pub stdout: String,
 }
 
 /// Runs a program that answers and ends, such as `kubelet --version`; killed when it takes longer
-/// than `longest`. It gets no stdin and its stderr is dropped.
+/// than `longest`. It gets no stdin, its stderr is dropped, and of the variables it sees PATH and
+/// LD_LIBRARY_PATH alone: tokens and passwords of a boot script are none of its business.
 pub fn ask(program: &Path, args: &[&str], longest: Duration) -> Result<Output> {
     let shown = format!("{} {}", program.display(), args.join(" "));
+    let kept = ["PATH", "LD_LIBRARY_PATH"].map(|name| (name, std::env::var_os(name)));
     let mut child = Command::new(program)
         .args(args)
+        .env_clear()
+        .envs(kept.into_iter().filter_map(|(name, value)| Some((name, value?))))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -96,7 +100,7 @@ pub fn run(program: &Path, args: &[&str], longest: Duration) -> Result<Option<i3
 fn read_until(child: &mut Child, end: Instant) -> Option<String> {
     let mut bytes = Vec::new();
     let mut pipe = child.stdout.take()?;
-    while bytes.len() < 1 << 16 {
+    while bytes.len() < 1 << 20 {
         let left = end.saturating_duration_since(Instant::now()).as_millis() + 1;
         let left = PollTimeout::from(u16::try_from(left).unwrap_or(u16::MAX));
         let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];

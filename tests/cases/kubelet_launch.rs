@@ -96,6 +96,24 @@ fn a_kubelet_that_cannot_be_asked() {
     assert_eq!(args(&dir.file("plain", "")).code, 126);
 }
 
+/// As distributions build it: the version is a placeholder, the help is the real one's, 70 KB of it.
+#[test]
+fn a_kubelet_without_a_version_is_known_by_its_help() {
+    let Some(real) = need("kubelet", "kubelet").filter(|_| root_user()) else { return };
+    let (host, dir) = (Host::new(), Scratch::new());
+    let placeholder = "Kubernetes v0.0.0-master+faecb196815e2";
+    let lines =
+        format!("[ \"$1\" = --version ] && echo {placeholder} && exit\nexec {} \"$@\"", real.display());
+    let kubelet = script(&dir, &lines);
+    let args =
+        ["kubelet-launch", "--kubelet", &kubelet, "--server", "127.0.0.1:9", "--subnet", "10.44.7.1/24"];
+    let done = host.kboot(&[&args[..], &["--dry-run", "--json"]].concat());
+    assert_eq!(done.json()["found"]["kubeletVersion"], "1.20", "{done:?}");
+    let says = format!("says \"{placeholder}\": by the flags of its --help it is 1.20");
+    assert!(done.stderr.contains(&says), "{done:?}");
+    assert_eq!(host.sh("ls /run"), "", "a dry run leaves no record");
+}
+
 #[test]
 fn a_server_alone_is_enough_for_plain_http_whatever_the_version() {
     if !root_user() {

@@ -55,7 +55,7 @@ fn what_is_out_of_range_is_refused_before_anything() {
         (&["--oom-score-adj=1e3"], "--oom-score-adj 1e3: takes a number from -1000 to 1000"),
         (&["--nofile", "63"], "--nofile 63: takes a number from 64 to 2147483647"),
         (&["--nofile", "unlimited"], "--nofile unlimited: takes a number from 64 to 2147483647"),
-        (&["--env", "=x"], "--env =x: takes NAME or NAME=VALUE"),
+        (&["--env", "=x"], "--env =…: takes NAME or NAME=VALUE"),
         (&["--stop-timeout", "9"], "--stop-timeout goes with --supervise"),
         (
             &["--supervise", "--", "--healthz-port=many"],

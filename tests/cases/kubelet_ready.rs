@@ -1,8 +1,6 @@
 //! The real kubelet 1.20.2 brought to Ready by kboot's applets in the order of a boot: with a real dockerd
 //! on cbr0, with a real containerd and CNI. And what it says to flags that are gone.
 
-use std::fs;
-
 use serde_json::{Value, json};
 
 use crate::support::kubelet::{Kubelet, Site, condition, settings};
@@ -93,19 +91,6 @@ fn with_docker_on_the_bridge_it_is_ready_and_runs_a_pod_of_the_subnet() {
     assert_eq!(settings(), machine);
 }
 
-/// What tells containerd how a pod comes to its address.
-fn cni_config(site: &Site, [subnet, gateway]: [&str; 2]) {
-    let ranges = json!([[{"subnet": subnet, "gateway": gateway}]]);
-    let plugins = json!([
-        {"type": "bridge", "bridge": "cbr0", "isDefaultGateway": true, "hairpinMode": true, "mtu": 1410,
-         "ipam": {"type": "host-local", "ranges": ranges}},
-        {"type": "portmap", "capabilities": {"portMappings": true}},
-    ]);
-    let config = json!({"cniVersion": "0.4.0", "name": "kboot", "plugins": plugins});
-    site.host.sh("mkdir -p /etc/cni/net.d");
-    fs::write(site.host.file("/etc/cni/net.d/10-kboot.conflist"), config.to_string()).unwrap();
-}
-
 #[test]
 fn with_containerd_and_cni_it_is_ready_and_runs_a_pod_of_the_subnet() {
     let lease = ["172.28.0.0/15", "172.29.64.1/22"];
@@ -121,7 +106,8 @@ fn with_containerd_and_cni_it_is_ready_and_runs_a_pod_of_the_subnet() {
         let message = ready["message"].as_str().unwrap_or_default();
         ready["status"] == "False" && message.contains("cni plugin not initialized")
     });
-    cni_config(&site, ["172.29.64.0/22", "172.29.64.1"]);
+    let done = site.host.kboot(&["cni-config"]);
+    assert_eq!(done.code, 0, "{done:?}");
     let node = took(&site, &kubelet, &registered);
     let info = &node["status"]["nodeInfo"]["containerRuntimeVersion"];
     assert!(info.as_str().unwrap().starts_with("containerd://1.6."), "{node}");

@@ -117,7 +117,7 @@ fn settings(
 ) -> Result<(Vec<Setting>, Option<Version>)> {
     let version = match args.docker_version {
         Some(version) => Some(version),
-        None => asked_version(deadline),
+        None => asked_version(deadline, report.dry_run),
     };
     if args.format == Format::DaemonJson && version.is_some_and(|v| v < (1, 10, 0)) {
         return Err(Error::usage("--format daemon-json: docker reads a daemon.json since 1.10 only"));
@@ -141,9 +141,9 @@ fn settings(
 }
 
 /// `Docker version 20.10.24+dfsg1, build 297e128`. No dockerd here: the settings that all take.
-fn asked_version(deadline: &Deadline) -> Option<Version> {
+fn asked_version(deadline: &Deadline, looks_only: bool) -> Option<Version> {
     let program = exec::find("dockerd").ok()?;
-    let said = program_version::ask(&program, deadline);
+    let said = program_version::ask(&program, looks_only, deadline);
     let version = said.map_err(|e| e.to_string()).and_then(|s| {
         let word =
             s.split_whitespace().find(|w| w.starts_with(|c: char| c.is_ascii_digit())).unwrap_or_default();

@@ -170,7 +170,7 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     if !looks_only {
         exec::find(&program)?;
     }
-    let version = version::find(args.kubelet_version, &program, &deadline, report)?;
+    let version = version::find(args.kubelet_version, &program, looks_only, &deadline, report)?;
     let mut scene = Scene {
         runtime: runtime::choose(args.runtime.as_ref(), version)?,
         bridge: args.bridge.clone().map_or_else(|| "cbr0".parse().map_err(Error::failed), Ok)?,

@@ -19,10 +19,11 @@ const WITHIN: Duration = Duration::from_secs(30);
 pub fn find(
     given: Option<Version>,
     program: &str,
+    looks_only: bool,
     deadline: &Deadline,
     report: &mut Report,
 ) -> Result<Version> {
-    let version = given.map_or_else(|| ask(program, deadline, report), Ok)?;
+    let version = given.map_or_else(|| ask(program, looks_only, deadline, report), Ok)?;
     report.found("kubeletVersion", json!(version.to_string()));
     if version > NEWEST_KNOWN {
         report.warn(format!(
@@ -32,11 +33,11 @@ pub fn find(
     Ok(version)
 }
 
-fn ask(program: &str, deadline: &Deadline, report: &mut Report) -> Result<Version> {
+fn ask(program: &str, looks_only: bool, deadline: &Deadline, report: &mut Report) -> Result<Version> {
     let path = exec::find(program)?;
     // Its own time-out is not the run's: only then would another run help.
     let own = |e: Error| if deadline.passed() { e } else { Error::failed(e.to_string()) };
-    let said = program_version::ask(&path, deadline).map_err(own)?;
+    let said = program_version::ask(&path, looks_only, deadline).map_err(own)?;
     if let Ok(version) = said.parse() {
         log::debug!("{} is {said}", path.display());
         return Ok(version);
