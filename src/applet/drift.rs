@@ -13,8 +13,8 @@ pub struct Difference {
     pub fix: Option<String>,
 }
 
-/// Prints them, and fails if there are any. `whose` differences a run mends: `the bridge's`.
-pub fn tell(report: &mut Report, found: &[Difference], whose: &str) -> Result<()> {
+/// Prints them, and fails if there are any. `none`: what is to be said where a run would mend none.
+pub fn tell(report: &mut Report, found: &[Difference], none: &str) -> Result<()> {
     let list = found.iter().map(|d| json!({"what": d.what, "fix": d.fix}));
     report.found("differences", list.collect());
     for difference in found {
@@ -27,7 +27,7 @@ pub fn tell(report: &mut Report, found: &[Difference], whose: &str) -> Result<()
     };
     let by_kboot = found.iter().filter(|d| d.fix.is_some()).count();
     Err(Error::conflict(match by_kboot {
-        0 => format!("{count}, none of {whose} own"),
+        0 => format!("{count}{none}"),
         n if n == found.len() => format!("{count}: run it without --check to mend that"),
         n => format!("{count}: run it without --check to mend {n} of them"),
     }))

@@ -88,7 +88,11 @@ fn a_file_of_somebody_elses() {
     let portmap = r#"plugins[1] is none, wanted is {"type":"portmap","capabilities":{"portMappings":true}}"#;
     let lines: Vec<String> = [what[0], what[1], portmap].map(str::to_owned).to_vec();
     assert_eq!(differences(&path, &[]), (3, lines.clone()));
-    assert!(config(&path, &["--check"]).stderr.ends_with("3 differences, none of the file's own\n"));
+    assert!(
+        config(&path, &["--check"])
+            .stderr
+            .ends_with(&format!("3 differences: {path} is not kboot's: --replace, or another --output\n"))
+    );
     for more in [&[][..], &["--dry-run"]] {
         let error = config(&path, more);
         let says = format!("{path}: is not kboot's: {}: --replace, or another --output\n", lines.join("; "));

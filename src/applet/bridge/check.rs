@@ -49,7 +49,7 @@ fn differences(plan: &Plan) -> Vec<Difference> {
 
 fn tell(run: &mut Run<'_>, goal: &Goal, plan: &Plan, found: &[Difference]) -> Result<()> {
     run.report.already(plan.already);
-    drift::tell(run.report, found, "the bridge's")?;
+    drift::tell(run.report, found, ", none of the bridge's own")?;
     let addrs: Vec<String> = goal.link.addrs.iter().map(ToString::to_string).collect();
     run.report.summary(format_args!("{} {} as wanted", run.name, addrs.join(" ")));
     Ok(())

@@ -17,6 +17,10 @@ use crate::sys::file;
 pub fn check(args: &Args, path: &Path, held: Held, earlier: Vec<String>, report: &mut Report) -> Result<()> {
     let shown = path.display();
     let fix = |by_replace: bool| (!by_replace || args.replace).then(|| format!("write {shown}"));
+    let none = match held {
+        Held::Foreign(_) => format!(": {shown} is not kboot's: --replace, or another --output"),
+        _ => ": remove that file, give another --output, or --no-conflict-check".to_owned(),
+    };
     let (texts, fix) = match held {
         Held::Wanted => (Vec::new(), None),
         Held::Nothing => {
@@ -30,7 +34,7 @@ pub fn check(args: &Args, path: &Path, held: Held, earlier: Vec<String>, report:
     let mut found: Vec<Difference> =
         texts.into_iter().map(|what| Difference { what, fix: fix.clone() }).collect();
     found.extend(earlier.into_iter().map(|other| Difference { what: before(&other, path), fix: None }));
-    drift::tell(report, &found, "the file's")
+    drift::tell(report, &found, &none)
 }
 
 fn before(other: &str, path: &Path) -> String {
