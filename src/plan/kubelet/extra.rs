@@ -114,7 +114,7 @@ fn refuse(flag: &Flag, version: Version) -> Result<(), String> {
 /// What else a flag wants.
 fn caution(flag: &Flag, version: Version) -> Option<String> {
     (flag.name == "config-dir" && version.column() < 30).then(|| {
-        format!("--config-dir: kubelet {version} wants KUBELET_CONFIG_DROPIN_DIR_ALPHA=1 in its environment")
+        format!("--config-dir: kubelet {version} ends, unless KUBELET_CONFIG_DROPIN_DIR_ALPHA is in its environment (--env)")
     })
 }
 
@@ -193,6 +193,12 @@ mod tests {
                 "--pod-infra-container-image is left out for kubelet 1.35: gone in 1.35; now: the runtime's sandbox image",
             ),
             (
+                32,
+                "--runonce --v=2",
+                "--v=2",
+                "--runonce is left out for kubelet 1.32: gone in 1.32, nothing replaces it",
+            ),
+            (
                 50,
                 "--containerd /x",
                 "",
@@ -208,7 +214,7 @@ mod tests {
                 29,
                 "--config-dir /x",
                 "--config-dir /x",
-                "--config-dir: kubelet 1.29 wants KUBELET_CONFIG_DROPIN_DIR_ALPHA=1 in its environment",
+                "--config-dir: kubelet 1.29 ends, unless KUBELET_CONFIG_DROPIN_DIR_ALPHA is in its environment (--env)",
             ),
             (20, "--nope --v=2", "--nope --v=2", "--nope is unknown to kboot: passed on to kubelet 1.20"),
             (
