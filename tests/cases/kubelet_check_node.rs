@@ -80,6 +80,22 @@ fn one_name_everywhere() {
 }
 
 #[test]
+fn a_nodes_certificate_is_renewed() {
+    let scratch = Scratch::new();
+    for (name, is_renewed) in [("system:node:rack-7.example", true), ("kubernetes-admin", false)] {
+        let config = kubeconfig(&scratch, None, Some(&certificate(&scratch, name, -1, 48)));
+        for (version, says) in
+            [("1.8", "--rotate-certificates=true"), ("1.30", "\"rotateCertificates\":true")]
+        {
+            let words =
+                ["kubelet-launch", "--dry-run", "--subnet", "10.20.7.1/24", "--kubelet-version", version];
+            let done = run(&[&words[..], &["--kubeconfig", &config]].concat());
+            assert_eq!(done.ok().contains(says), is_renewed, "{name}, {version}: {done:?}");
+        }
+    }
+}
+
+#[test]
 fn the_clock_by_the_certificates() {
     let Some(fit) = Fit::new() else { return };
     let scratch = &fit.scratch;

@@ -91,15 +91,19 @@ fn wanted(dir: &Scratch) -> Wanted {
         cluster_dns: vec![],
         cluster_domain: None,
         pause_image: None,
-        runtime: None,
+        runtime: Runtime::Docker,
         cgroup_driver: None,
         resolv_conf: None,
+        resolv_conf_is_given: false,
         node_ip: vec![],
         allow_swap: true,
         allow_cgroup_v1: false,
         read_only_port: 0,
         healthz_port: None,
         api: Api::Open,
+        rotate_certificates: false,
+        oom_score_adj: None,
+        max_open_files: None,
     }
 }
 
@@ -115,14 +119,17 @@ fn everything(dir: &Scratch) -> Wanted {
         cluster_dns: vec![IpAddr::from([10, 77, 0, 10]), "fd00:77::a".parse().unwrap()],
         cluster_domain: Some("cluster.example".into()),
         pause_image: Some("registry.example/pause:3.2".into()),
-        runtime: Some(Runtime::Endpoint(format!("unix://{}", dir.path("no.sock")))),
+        runtime: Runtime::Endpoint(format!("unix://{}", dir.path("no.sock"))),
         cgroup_driver: Some(CgroupDriver::Systemd),
         resolv_conf: Some("/etc/resolv.conf".into()),
+        resolv_conf_is_given: true,
         node_ip: vec!["10.77.1.2".parse().unwrap(), "fd00:77:1::2".parse().unwrap()],
         allow_cgroup_v1: true,
         read_only_port: 10355,
         healthz_port: Some(10348),
         api: Api::Authenticated { client_ca: Some(ca) },
+        oom_score_adj: Some(321),
+        max_open_files: Some(4321),
         ..wanted(dir)
     }
 }

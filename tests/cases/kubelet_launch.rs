@@ -27,7 +27,8 @@ fn the_line_of_2015() {
         assert_eq!(
             run(&[&args[..], &[version]].concat()).ok(),
             "kubelet --config=/etc/kubernetes/manifests --configure-cbr0=false --register-node=false \
-             --api-servers=192.0.2.1:8080 --address=0.0.0.0 --hostname-override=10.20.7.1 --read-only-port=0\n"
+             --api-servers=192.0.2.1:8080 --address=0.0.0.0 --hostname-override=10.20.7.1 --read-only-port=0 \
+             --cadvisor-port=0 --allow-privileged=true\n"
         );
     }
 }
@@ -55,7 +56,7 @@ fn it_asks_the_kubelet_and_becomes_it() {
     assert_eq!(done.code, 5, "{done:?}");
     assert!(
         done.stdout.starts_with("--config=")
-            && done.stdout.ends_with("--hostname-override=10.20.7.1 --read-only-port=0 --v=4 --x y\n"),
+            && done.stdout.ends_with(" --cadvisor-port=0 --allow-privileged=true --v=4 --x y\n"),
         "{done:?}"
     );
     let json = run(&[&args[..], &["--dry-run", "--json"]].concat()).json();

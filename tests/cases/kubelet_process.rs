@@ -45,6 +45,23 @@ fn limits_and_priorities_are_the_kubelets_alone() {
     assert_eq!(words, ["Max", "open", "files", "3000", "3000", "files", "77", "3"]);
 }
 
+/// It sets both itself when it starts.
+#[test]
+fn the_kubelet_is_told_them_too() {
+    let words =
+        ["kubelet-launch", "--dry-run", "--server", "http://192.0.2.1:8080", "--subnet", "10.20.7.1/24"];
+    let asked = ["--nofile", "4321", "--oom-score-adj=-321", "--kubelet-version"];
+    for (version, says) in [
+        ("1.9", &["--oom-score-adj=-321", "--max-open-files=4321"][..]),
+        ("1.30", &["\"oomScoreAdj\":-321", "\"maxOpenFiles\":4321"]),
+    ] {
+        let done = run(&[&words[..], &asked, &[version]].concat());
+        assert!(says.iter().all(|part| done.ok().contains(part)), "{version}: {done:?}");
+        let unasked = run(&[&words[..], &["--kubelet-version", version]].concat());
+        assert!(says.iter().all(|part| !unasked.ok().contains(part)), "{version}: {unasked:?}");
+    }
+}
+
 #[test]
 fn what_is_out_of_range_is_refused_before_anything() {
     for (options, says) in [

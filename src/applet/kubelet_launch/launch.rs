@@ -6,6 +6,8 @@ use super::process::Process;
 use crate::applet::report::Report;
 use crate::error::{Error, Result};
 use crate::plan::kubelet::{self, Api, Composed, Wanted};
+use crate::sys::http::Tls;
+use crate::sys::http::certificate::Certificate;
 use crate::sys::log;
 use crate::types::NodeName;
 
@@ -54,14 +56,14 @@ pub fn launch(scene: &Scene, kubelet: Kubelet, look: &Look, report: &mut Report)
 }
 
 fn compose(scene: &Scene, name: &NodeName, files: &Files, look: &Look) -> Result<Composed> {
-    let wanted = wanted(scene, name, files, look);
+    let wanted = wanted(scene, name, files, look)?;
     kubelet::compose(&wanted, scene.version, &scene.extra, &files::config_path()).map_err(Error::usage)
 }
 
-fn wanted(scene: &Scene, name: &NodeName, files: &Files, look: &Look) -> Wanted {
+fn wanted(scene: &Scene, name: &NodeName, files: &Files, look: &Look) -> Result<Wanted> {
     let (args, server) = (&scene.args, &scene.server);
     let given = server.kubeconfig.as_ref().map(|p| p.display().to_string());
-    Wanted {
+    Ok(Wanted {
         name: name.clone(),
         server: server.url.clone(),
         kubeconfig: given.or_else(|| files.kubeconfig.as_ref().map(Write::path)),
@@ -71,14 +73,24 @@ fn wanted(scene: &Scene, name: &NodeName, files: &Files, look: &Look) -> Wanted 
         cluster_dns: args.cluster_dns.clone(),
         cluster_domain: args.cluster_domain.clone(),
         pause_image: args.pause_image.clone(),
-        runtime: Some(scene.runtime.clone()),
+        runtime: scene.runtime.clone(),
         cgroup_driver: look.driver,
         resolv_conf: look.resolv_conf.clone(),
+        resolv_conf_is_given: args.resolv_conf.is_some(),
         node_ip: args.node_ip.clone(),
         allow_swap: args.allow_swap,
         allow_cgroup_v1: args.allow_cgroup_v1,
         read_only_port: args.read_only_port,
         healthz_port: args.healthz_port,
         api: files.api.clone(),
-    }
+        rotate_certificates: is_a_nodes(&server.tls)?,
+        oom_score_adj: args.oom_score_adj,
+        max_open_files: args.nofile,
+    })
+}
+
+/// Whether the kubelet can renew its client certificate: the API server signs a Node's only.
+fn is_a_nodes(tls: &Tls) -> Result<bool> {
+    let certificate = tls.client_certificate()?.and_then(|der| Certificate::read(&der));
+    Ok(certificate.and_then(|c| c.common_name).is_some_and(|name| name.starts_with("system:node:")))
 }

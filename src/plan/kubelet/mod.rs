@@ -24,6 +24,7 @@ use crate::types::{NodeName, Url};
 use line::Line;
 
 /// What the kubelet is to do, whatever its version.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Wanted {
     /// `--hostname-override`.
     pub name: NodeName,
@@ -43,12 +44,14 @@ pub struct Wanted {
     pub cluster_domain: Option<String>,
     /// The image that holds a pod's namespaces.
     pub pause_image: Option<String>,
-    /// docker or a CRI socket; `None`: what that version's users have.
-    pub runtime: Option<Runtime>,
+    /// docker or a CRI socket: one that this version has a client for.
+    pub runtime: Runtime,
     /// Who makes the pods' cgroups; `None`: the kubelet's default, or what its runtime says.
     pub cgroup_driver: Option<CgroupDriver>,
     /// The resolv.conf that pods get.
     pub resolv_conf: Option<String>,
+    /// Whether the operator gave that file: only then its having no effect is worth a note.
+    pub resolv_conf_is_given: bool,
     /// The Node's addresses: one, or one of each family.
     pub node_ip: Vec<IpAddr>,
     /// Start although the host swaps (refused by default since 1.8).
@@ -61,6 +64,13 @@ pub struct Wanted {
     pub healthz_port: Option<u16>,
     /// Who may use its API on port 10250.
     pub api: Api,
+    /// Whether it renews its client certificate, into its --cert-dir and by the API server's CSRs (it does
+    /// not by default; since 1.8).
+    pub rotate_certificates: bool,
+    /// Its `oom_score_adj`: it sets -999 itself, whatever it was started with; `None`: that.
+    pub oom_score_adj: Option<i32>,
+    /// How many files it may open: it sets 1000000 itself; `None`: that.
+    pub max_open_files: Option<u64>,
 }
 
 /// Who may use the kubelet's API: it runs commands in any container.
@@ -87,9 +97,6 @@ pub struct Composed {
     pub notes: Vec<String>,
 }
 
-/// containerd's socket: what a kubelet without docker is most often run with.
-const CONTAINERD: &str = "unix:///run/containerd/containerd.sock";
-
 /// The flags behind the program's name, and from 1.10 on the object for the file at `config_path`. `extra`
 /// are the operator's own flags: they win over kboot's, and are left out where that version does not know
 /// them. An error is one line, for bad input.
@@ -113,9 +120,10 @@ pub fn compose(
     line.set("address", wanted.address.to_string());
     line.set("hostname-override", wanted.name.as_str());
     cluster(&mut line, wanted, column);
-    runtime(&mut line, wanted, version)?;
+    runtime(&mut line, wanted, column);
     host(&mut line, wanted, column);
     api(&mut line, wanted, version);
+    itself(&mut line, wanted);
     Ok(line.finish())
 }
 
@@ -166,41 +174,52 @@ fn cluster(line: &mut Line, wanted: &Wanted, column: u8) {
         line.set("cluster-domain", domain.as_str());
     }
     if let Some(image) = &wanted.pause_image {
-        line.set_option("--pause-image", "pod-infra-container-image", image.as_str());
+        pause_image(line, image, &wanted.runtime);
     }
 }
 
-fn runtime(line: &mut Line, wanted: &Wanted, version: Version) -> Result<(), String> {
-    let column = version.column();
-    let default = if column >= 24 { Runtime::Endpoint(CONTAINERD.into()) } else { Runtime::Docker };
-    match wanted.runtime.as_ref().unwrap_or(&default) {
-        Runtime::Docker if column >= 24 => Err(format!(
-            "--runtime docker: kubelet {version} has no docker client (gone in 1.24): give a CRI socket"
-        )),
-        Runtime::Docker => Ok(()),
-        Runtime::Endpoint(_) if column < 5 => {
-            Err(format!("--runtime: kubelet {version} knows docker only (CRI came in 1.5)"))
-        }
-        Runtime::Endpoint(socket) => {
-            // Only 1.5 has it off: it then dials dockershim's own socket.
-            line.set("experimental-cri", true);
-            if column <= 23 {
-                line.set("container-runtime", "remote");
-            }
-            // URLs are understood since 1.7 (pull request 46089), paths until then.
-            let path = socket.strip_prefix("unix://").filter(|_| column < 7);
-            line.set("container-runtime-endpoint", path.unwrap_or(socket));
-            Ok(())
+/// A CRI runtime makes the pods' sandboxes by itself; the kubelet then only keeps that image from being
+/// collected.
+fn pause_image(line: &mut Line, image: &str, runtime: &Runtime) {
+    let name = "pod-infra-container-image";
+    match runtime {
+        Runtime::Docker => line.set_option("--pause-image", name, image),
+        Runtime::Endpoint(_) => {
+            line.set(name, image);
+            line.note(
+                "--pause-image has no effect on a CRI runtime: the runtime's own sandbox image counts \
+                 (containerd's sandbox_image, CRI-O's pause_image)"
+                    .into(),
+            );
         }
     }
+}
+
+fn runtime(line: &mut Line, wanted: &Wanted, column: u8) {
+    let Runtime::Endpoint(socket) = &wanted.runtime else { return };
+    // Only 1.5 has it off: it then dials dockershim's own socket.
+    line.set("experimental-cri", true);
+    if column <= 23 {
+        line.set("container-runtime", "remote");
+    }
+    // URLs are understood since 1.7 (pull request 46089), paths until then.
+    let path = socket.strip_prefix("unix://").filter(|_| column < 7);
+    line.set("container-runtime-endpoint", path.unwrap_or(socket));
 }
 
 fn host(line: &mut Line, wanted: &Wanted, column: u8) {
-    if let Some(driver) = wanted.cgroup_driver {
-        line.set_option("--cgroup-driver", "cgroup-driver", driver.to_string());
+    if let Some(driver) = wanted.cgroup_driver
+        && !line.set("cgroup-driver", driver.to_string())
+        && driver != CgroupDriver::Cgroupfs
+    {
+        line.note(format!("the runtime uses {driver}; kubelet 1.{column} knows cgroupfs only"));
     }
-    if let Some(path) = &wanted.resolv_conf {
-        line.set_option("--resolv-conf", "resolv-conf", path.as_str());
+    match &wanted.resolv_conf {
+        Some(path) if wanted.resolv_conf_is_given => {
+            line.set_option("--resolv-conf", "resolv-conf", path.as_str());
+        }
+        Some(path) => _ = line.set("resolv-conf", path.as_str()),
+        None => {}
     }
     let mut addresses: Vec<String> = wanted.node_ip.iter().map(IpAddr::to_string).collect();
     // 1.20.2 ends over two: "not supported in a single-stack cluster". The gate is on since 1.21.
@@ -226,6 +245,8 @@ fn host(line: &mut Line, wanted: &Wanted, column: u8) {
 /// Says everything: by flags alone the kubelet lets everybody in, with a file nobody it does not know.
 fn api(line: &mut Line, wanted: &Wanted, version: Version) {
     line.set("read-only-port", wanted.read_only_port);
+    // cAdvisor's own is open to all on 4194 by default up to 1.10.
+    line.set("cadvisor-port", 0);
     let known_only = matches!(wanted.api, Api::Authenticated { .. });
     if version.column() < 5 {
         if known_only {
@@ -241,6 +262,21 @@ fn api(line: &mut Line, wanted: &Wanted, version: Version) {
     line.set("authorization-mode", if known_only { "Webhook" } else { "AlwaysAllow" });
     if let Api::Authenticated { client_ca: Some(path) } = &wanted.api {
         line.set("client-ca-file", path.as_str());
+    }
+}
+
+/// The kubelet's own process and identity, and which pods it takes.
+fn itself(line: &mut Line, wanted: &Wanted) {
+    // Later ones leave privileged pods to the API server; up to 1.9 this kept them out by default.
+    line.set("allow-privileged", true);
+    if wanted.rotate_certificates {
+        line.set("rotate-certificates", true);
+    }
+    if let Some(score) = wanted.oom_score_adj {
+        line.set("oom-score-adj", score);
+    }
+    if let Some(files) = wanted.max_open_files {
+        line.set("max-open-files", files);
     }
 }
 

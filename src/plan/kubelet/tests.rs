@@ -10,6 +10,16 @@ use super::*;
 #[path = "lives/tests.rs"]
 mod lives;
 
+/// That socket for a version that knows CRI.
+fn cri_or_docker(minor: u32, socket: &str) -> Runtime {
+    if minor >= 5 { Runtime::Endpoint(socket.into()) } else { Runtime::Docker }
+}
+
+/// What that version's users have.
+fn standard(minor: u32) -> Runtime {
+    if minor >= 24 { cri_or_docker(minor, "unix:///run/containerd/containerd.sock") } else { Runtime::Docker }
+}
+
 /// What `kubelet-launch --server URL` asks for.
 fn plain(minor: u32) -> Wanted {
     Wanted {
@@ -22,15 +32,19 @@ fn plain(minor: u32) -> Wanted {
         cluster_dns: vec![],
         cluster_domain: None,
         pause_image: None,
-        runtime: None,
+        runtime: standard(minor),
         cgroup_driver: None,
         resolv_conf: None,
+        resolv_conf_is_given: false,
         node_ip: vec![],
         allow_swap: false,
         allow_cgroup_v1: false,
         read_only_port: 0,
         healthz_port: None,
         api: Api::Open,
+        rotate_certificates: false,
+        oom_score_adj: None,
+        max_open_files: None,
     }
 }
 
@@ -45,15 +59,19 @@ fn full(minor: u32) -> Wanted {
         cluster_dns: vec!["10.96.0.10".parse().unwrap(), "fd00:96::a".parse().unwrap()],
         cluster_domain: Some("cluster.local".into()),
         pause_image: Some("registry.example/pause:3.9".into()),
-        runtime: (minor >= 5).then(|| Runtime::Endpoint("unix:///run/crio/crio.sock".into())),
+        runtime: cri_or_docker(minor, "unix:///run/crio/crio.sock"),
         cgroup_driver: Some(CgroupDriver::Systemd),
         resolv_conf: Some("/run/systemd/resolve/resolv.conf".into()),
+        resolv_conf_is_given: true,
         node_ip: vec!["10.10.48.1".parse().unwrap(), "fd00:48::1".parse().unwrap()],
         allow_swap: true,
         allow_cgroup_v1: true,
         read_only_port: 10255,
         healthz_port: Some(10348),
         api: Api::Authenticated { client_ca: Some("/etc/kubernetes/pki/ca.crt".into()) },
+        rotate_certificates: true,
+        oom_score_adj: Some(-321),
+        max_open_files: Some(54321),
         ..plain(minor)
     }
 }
@@ -122,9 +140,11 @@ fn every_version_is_told_what_the_golden_files_say() {
 
 #[test]
 fn the_api_is_never_left_to_defaults() {
+    let has = |c: &Composed, flag: &str| c.flags.iter().any(|f| f == flag);
     for minor in 0..=NEWEST_KNOWN.minor {
         let open = composed(&plain(minor), minor, "");
         let closed = composed(&full(minor), minor, "");
+        assert!([&open, &closed].iter().all(|c| has(c, "--cadvisor-port=0") == (minor < 12)), "1.{minor}");
         if minor >= 10 {
             let of = |c: &Composed, path: &str| c.config.as_ref().unwrap().pointer(path).cloned();
             for (composed, anonymous, webhook, mode, port) in
@@ -140,7 +160,6 @@ fn the_api_is_never_left_to_defaults() {
                 Some(json!("/etc/kubernetes/pki/ca.crt"))
             );
         } else {
-            let has = |c: &Composed, flag: &str| c.flags.iter().any(|f| f == flag);
             assert!(has(&open, "--read-only-port=0") && has(&closed, "--read-only-port=10255"));
             assert_eq!(has(&open, "--anonymous-auth=true"), minor >= 5);
             assert_eq!(has(&closed, "--anonymous-auth=false"), minor >= 5);
@@ -178,28 +197,87 @@ fn the_operators_own_flags_win() {
 }
 
 #[test]
-fn docker_after_1_23_and_cri_before_1_5_are_refused() {
-    let of = |runtime: Runtime, minor| {
-        compose(&Wanted { runtime: Some(runtime), ..plain(minor) }, Version { minor }, &[], CONFIG)
-    };
-    assert_eq!(
-        of(Runtime::Docker, 24).unwrap_err(),
-        "--runtime docker: kubelet 1.24 has no docker client (gone in 1.24): give a CRI socket"
-    );
-    assert!(of(Runtime::Docker, 23).is_ok());
-    let socket: Runtime = "/run/x.sock".parse().unwrap();
-    assert_eq!(
-        of(socket.clone(), 4).unwrap_err(),
-        "--runtime: kubelet 1.4 knows docker only (CRI came in 1.5)"
-    );
+fn sockets_as_each_version_reads_them() {
+    let runtime: Runtime = "/run/x.sock".parse().unwrap();
     for (minor, flag) in [
         (5, "--container-runtime-endpoint=/run/x.sock"),
         (6, "--container-runtime-endpoint=/run/x.sock"),
         (7, "--container-runtime-endpoint=unix:///run/x.sock"),
         (26, "--container-runtime-endpoint=unix:///run/x.sock"),
     ] {
-        let flags = of(socket.clone(), minor).unwrap().flags;
+        let flags = composed(&Wanted { runtime: runtime.clone(), ..plain(minor) }, minor, "").flags;
         assert!(flags.contains(&flag.to_owned()), "1.{minor}: {flags:?}");
+    }
+}
+
+#[test]
+fn the_kubelet_keeps_what_it_was_started_with() {
+    for (minor, flags, fields) in [
+        (0, vec!["--oom-score-adj=-321"], json!([null, null, null])),
+        (7, vec!["--oom-score-adj=-321", "--max-open-files=54321"], json!([null, null, null])),
+        (
+            9,
+            vec!["--rotate-certificates=true", "--oom-score-adj=-321", "--max-open-files=54321"],
+            json!([null, null, null]),
+        ),
+        (10, vec!["--rotate-certificates=true"], json!([null, -321, 54321])),
+        (11, vec![], json!([true, -321, 54321])),
+        (38, vec![], json!([true, -321, 54321])),
+    ] {
+        let Composed { flags: said, config, .. } = composed(&full(minor), minor, "");
+        let of_these = ["--rotate-certificates", "--oom-score-adj", "--max-open-files"];
+        let said: Vec<&String> =
+            said.iter().filter(|f| of_these.iter().any(|name| f.starts_with(name))).collect();
+        assert_eq!(said, flags, "1.{minor}");
+        let config = config.unwrap_or_default();
+        let found = ["rotateCertificates", "oomScoreAdj", "maxOpenFiles"].map(|field| &config[field]);
+        assert_eq!(json!(found), fields, "1.{minor}");
+    }
+}
+
+#[test]
+fn privileged_pods_are_the_api_servers_matter() {
+    for minor in 0..=NEWEST_KNOWN.minor {
+        let flags = composed(&plain(minor), minor, "").flags;
+        assert_eq!(flags.contains(&"--allow-privileged=true".to_owned()), minor <= 14, "1.{minor}");
+    }
+}
+
+#[test]
+fn notes_name_options_that_were_given() {
+    let found = |minor, driver| Wanted {
+        cgroup_driver: Some(driver),
+        resolv_conf: Some("/run/systemd/resolve/resolv.conf".into()),
+        ..plain(minor)
+    };
+    let notes = |wanted: &Wanted, minor| composed(wanted, minor, "").notes;
+    let systemd = ["the runtime uses systemd; kubelet 1.0 knows cgroupfs only"];
+    assert_eq!(notes(&found(0, CgroupDriver::Systemd), 0), systemd);
+    assert_eq!(notes(&found(0, CgroupDriver::Cgroupfs), 0), [""; 0]);
+    assert_eq!(notes(&found(5, CgroupDriver::Systemd), 5), [""; 0]);
+    let given = Wanted { resolv_conf_is_given: true, ..found(0, CgroupDriver::Cgroupfs) };
+    assert_eq!(
+        notes(&given, 0),
+        ["--resolv-conf has no effect: kubelet 1.0 has no --resolv-conf: it came in 1.1"]
+    );
+}
+
+#[test]
+fn a_cri_runtime_has_its_own_pause_image() {
+    for minor in [5, 23, 34, 35] {
+        let image = || Some("registry.example/pause:3.9".into());
+        let runtime = cri_or_docker(minor, "unix:///run/x.sock");
+        let cri = composed(&Wanted { pause_image: image(), runtime, ..plain(minor) }, minor, "");
+        assert_eq!(
+            cri.notes,
+            ["--pause-image has no effect on a CRI runtime: the runtime's own sandbox image counts \
+              (containerd's sandbox_image, CRI-O's pause_image)"]
+        );
+        // The kubelet keeps it from being collected.
+        let flag = "--pod-infra-container-image=registry.example/pause:3.9".to_owned();
+        assert_eq!(cri.flags.contains(&flag), minor <= 34, "1.{minor}");
+        let docker = Wanted { pause_image: image(), runtime: Runtime::Docker, ..plain(minor) };
+        assert!(minor > 23 || composed(&docker, minor, "").notes.is_empty(), "1.{minor}");
     }
 }
 

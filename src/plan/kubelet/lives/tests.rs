@@ -8,7 +8,7 @@ fn variants(minor: u32) -> Vec<Wanted> {
     for open in [false, true] {
         for docker in [false, true] {
             let api = if open { Api::Open } else { Api::Authenticated { client_ca: None } };
-            let runtime = if docker { (minor < 24).then_some(Runtime::Docker) } else { full(minor).runtime };
+            let runtime = if docker { standard(minor) } else { full(minor).runtime };
             variants.push(Wanted { api: api.clone(), runtime: runtime.clone(), ..full(minor) });
             variants.push(Wanted { runtime, api, ..plain(minor) });
         }
@@ -63,7 +63,7 @@ fn nothing_is_outside_its_life() {
 /// written down apart from the table.
 #[test]
 fn no_version_sees_a_flag_it_does_not_know() {
-    let lives: [(&str, u32, u32); 29] = [
+    let lives: [(&str, u32, u32); 34] = [
         ("--config", 0, 3),
         ("--config", 10, 99),
         ("--pod-manifest-path", 4, 9),
@@ -90,6 +90,11 @@ fn no_version_sees_a_flag_it_does_not_know() {
         ("--authentication-token-webhook", 5, 9),
         ("--authorization-mode", 5, 9),
         ("--client-ca-file", 5, 9),
+        ("--cadvisor-port", 0, 11),
+        ("--allow-privileged", 0, 14),
+        ("--rotate-certificates", 8, 10),
+        ("--oom-score-adj", 0, 9),
+        ("--max-open-files", 1, 9),
         ("registerNode", 23, 99),
         ("containerRuntimeEndpoint", 27, 99),
         ("failCgroupV1", 31, 99),
