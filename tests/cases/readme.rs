@@ -130,7 +130,8 @@ fn a_node_by_hand() {
     assert_eq!(
         done.stdout.lines().find(|l| l.starts_with("kubelet")).unwrap(),
         "kubelet --config=/etc/kubernetes/manifests --configure-cbr0=false --register-node=false \
-         --api-servers=10.99.0.1:8080 --address=0.0.0.0 --hostname-override=10.10.48.1 --read-only-port=0"
+         --api-servers=10.99.0.1:8080 --address=0.0.0.0 --hostname-override=10.10.48.1 --read-only-port=0 \
+         --cadvisor-port=0 --allow-privileged=true"
     );
     assert_eq!(options, "DOCKER_OPTS=\"--bridge=cbr0 --iptables=false --ip-masq=false --mtu=1472\"\n");
     assert_eq!(api.node("10.10.48.1").unwrap()["spec"]["podCIDR"], "10.10.48.0/24");
