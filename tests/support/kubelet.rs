@@ -19,7 +19,7 @@ const SETTINGS: &str = "vm/overcommit_memory vm/panic_on_oom kernel/panic kernel
 
 /// eth0 is a link to nowhere, with a default route: a kubelet whose name is no address takes that link's.
 const SET_UP: &str = "for key in $0; do \
-        mkdir -p /run/sys/${key%/*} && cat /proc/sys/$key >/run/sys/$key && \
+        mkdir -p /run/sys/${key%/*} && printf 0 >/run/sys/$key && \
         mount --bind /run/sys/$key /proc/sys/$key || exit; \
     done && rm -rf /etc/cni /etc/containerd /etc/kubernetes && mkdir -p /etc/kubernetes/manifests && \
     mount -t tmpfs tmpfs /var/log && mount -o remount,bind,ro / && : >/etc/resolv.conf && \
