@@ -94,6 +94,8 @@ mod join_errors;
 mod join_kills;
 #[path = "cases/kubelet_check.rs"]
 mod kubelet_check;
+#[path = "cases/kubelet_check_input.rs"]
+mod kubelet_check_input;
 #[path = "cases/kubelet_check_kernel.rs"]
 mod kubelet_check_kernel;
 #[path = "cases/kubelet_check_launch.rs"]

@@ -3,6 +3,7 @@
 mod bridge;
 mod cli;
 mod cni_config;
+mod docker;
 mod docker_flags;
 mod drift;
 mod environment;

@@ -194,6 +194,7 @@ fn the_node_as_the_api_server_has_it() {
             ),
         ),
         (ours, "look-nobody", &["--register-node"], "ok node look-nobody: the kubelet makes it".into()),
+        (ours, "look-nobody", &["--", "--register-node"], "ok node look-nobody: the kubelet makes it".into()),
     ] {
         let words = ["--subnet", subnet, "--name", name];
         assert_eq!(node(api, url, ADMIN, &[&words[..], more].concat()), want, "{subnet} {name}");

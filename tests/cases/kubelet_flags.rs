@@ -153,6 +153,7 @@ fn the_real_kubelet_takes_what_is_composed_to_the_letter() {
     for wanted in [wanted(&dir), everything(&dir)] {
         let config = dir.path("kubelet.json");
         let extra = ["--api-servers=http://127.0.0.1:9", "--v=2", "--max_pods", "40"].map(str::to_owned);
+        let extra = kubelet::Extra::read(&extra, OF).unwrap();
         let mut composed = kubelet::compose(&wanted, OF, &extra, &config).unwrap();
         let done = run_composed(&kubelet, &dir, &composed);
         let log = &done.stderr;

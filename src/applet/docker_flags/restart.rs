@@ -6,6 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::applet;
 use crate::applet::report::{Report, Step};
 use crate::client::docker;
 use crate::error::{Context, Error, Result};
@@ -13,7 +14,6 @@ use crate::plan::docker::is_dockerd;
 use crate::sys::process::command_line;
 use crate::sys::wait::{Deadline, Retry, retry_every};
 use crate::sys::{exec, run_dir};
-use crate::types::Url;
 
 /// A restart that is due: it outlives a kboot that is killed between the file and the restart.
 const DUE: &str = "docker-restart";
@@ -129,7 +129,7 @@ pub fn run(
     report: &mut Report,
 ) -> Result<()> {
     let how = how.settled()?;
-    let url = docker_url(socket)?;
+    let url = applet::docker::host(socket)?;
     report.carry_out(&how.steps(), |step| match how {
         How::Pid(pid) => end(pid, has_changed, deadline),
         _ => call(&step.line, deadline),
@@ -140,14 +140,6 @@ pub fn run(
     docker::wait_until_it_answers(&url, deadline)
         .context("docker has not come back with its new settings")?;
     run_dir::remove(DUE)
-}
-
-/// As docker's own client: DOCKER_HOST; else where its settings say; else its usual socket.
-fn docker_url(socket: Option<&str>) -> Result<Url> {
-    let variable = std::env::var("DOCKER_HOST").ok().filter(|v| !v.is_empty());
-    let text = variable.as_deref().or(socket).unwrap_or("unix:///var/run/docker.sock");
-    let text = text.replacen("tcp://", "http://", 1);
-    text.parse().map_err(|why| Error::usage(format!("DOCKER_HOST={text}: {why}")))
 }
 
 fn call(line: &str, deadline: &Deadline) -> Result<()> {

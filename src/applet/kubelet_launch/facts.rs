@@ -64,8 +64,8 @@ fn bridge(name: &IfName) -> Result<Option<plan::Bridge>> {
 }
 
 /// Whether it is there.
-pub fn runtime_answers(runtime: &Runtime, seen: &Seen) -> Finding {
-    let shown = runtime::shown(runtime);
+pub fn runtime_answers(scene: &Scene, seen: &Seen) -> Finding {
+    let shown = runtime::shown(scene);
     match &seen.silent {
         None if seen.without_cri => Finding::bad(
             "runtime",
@@ -94,14 +94,14 @@ pub fn control_groups(scene: &Scene, seen: &Seen) -> [Finding; 2] {
     let asked = scene.flag("cgroup-driver").and_then(|d| d.parse().ok());
     let systemd = Path::new("/run/systemd/system").is_dir();
     [
-        plan::cgroups(&there, scene.version, scene.args.allow_cgroup_v1 || scene.turns_off("fail-cgroupv1")),
+        plan::cgroups(&there, scene.version, !scene.is_on("fail-cgroupv1", !scene.args.allow_cgroup_v1)),
         plan::driver(seen.driver, asked, systemd),
     ]
 }
 
 /// Swap, settings, connections, its log.
 pub fn kernel(scene: &Scene) -> Result<Vec<Finding>> {
-    let allowed = scene.args.allow_swap || scene.turns_off("fail-swap-on");
+    let allowed = !scene.is_on("fail-swap-on", !scene.args.allow_swap);
     let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
     let setting = |check, name, why, module| -> Result<Finding> {
         Ok(plan::setting(check, name, sysctl::read(name)?.as_deref(), why, module))

@@ -2,6 +2,7 @@
 
 mod facts;
 mod files;
+mod input;
 mod launch;
 mod node;
 mod preflight;
@@ -10,7 +11,7 @@ mod runtime;
 mod version;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::cli::Words;
 use super::options::applet_args;
@@ -19,8 +20,7 @@ use super::server::Server;
 use super::{Applet, info_of, lease, node_name, server};
 use crate::error::{Error, Result};
 use crate::plan::kubelet::environment::Variable;
-use crate::plan::kubelet::{Runtime, Version};
-use crate::plan::nearest::nearest;
+use crate::plan::kubelet::{Extra, Runtime, Version};
 use crate::plan::subnet_env::Lease;
 use crate::sys::exec;
 use crate::sys::wait::Deadline;
@@ -152,42 +152,50 @@ impl Args {
 }
 
 fn run(words: &Words, report: &mut Report) -> Result<()> {
-    let args: Args = words.parse()?;
+    let args = input::settle(words.parse()?)?;
     let common = args.common();
     let looks_only = args.check || common.dry_run;
     if common.json && !looks_only {
         return Err(Error::usage("--json goes with --check or --dry-run: kboot becomes the kubelet"));
     }
-    check_names(&args.ignore)?;
-    let process = Process::of(&args, words, report)?;
+    let mut process = Process::of(&args, words, report)?;
     // Whoever asks how things are wants to hear it now.
     let patience = if args.check && !words.is_typed("--timeout") { Timeout::Once } else { common.timeout };
     let deadline = Deadline::start(patience);
     lease::check(&args.lease_options())?;
     let program = args.kubelet.clone().unwrap_or_else(|| "kubelet".into());
-    let manifests = manifests(&args)?;
+    input::manifests(&args)?;
     let server = server::resolve(&args.server_options(words))?;
     if !looks_only {
         exec::find(&program)?;
     }
     let version = version::find(args.kubelet_version, &program, looks_only, &deadline, report)?;
-    let mut scene = Scene {
-        runtime: runtime::choose(args.runtime.as_ref(), version)?,
-        bridge: args.bridge.clone().map_or_else(|| "cbr0".parse().map_err(Error::failed), Ok)?,
-        extra: words.rest.clone().unwrap_or_default(),
-        args,
-        version,
-        server,
-        manifests,
-        name: None,
-        lease: Vec::new(),
-    };
+    let extra = words.rest.clone().unwrap_or_default();
+    let extra = Extra::read(&extra, version).map_err(Error::usage)?;
+    process.watch(&extra, args.healthz_port)?;
+    let mut scene = scene(args, extra, version, server)?;
     let files = launch::validate(&scene)?;
     (scene.lease, scene.name) = lease_and_name(&scene.args, &scene.server, &deadline)?;
     if !looks_only {
         scene.wait(&deadline)?;
     }
     look_and_launch(&scene, Kubelet { program, files, process }, &deadline, report)
+}
+
+fn scene(args: Args, extra: Extra, version: Version, server: Server) -> Result<Scene> {
+    let docker = runtime::docker_url(&extra, version)?;
+    Ok(Scene {
+        runtime: runtime::choose(args.runtime.as_ref(), &docker, version)?,
+        docker,
+        bridge: args.bridge.clone().map_or_else(|| "cbr0".parse().map_err(Error::failed), Ok)?,
+        manifests: input::manifests(&args)?,
+        extra,
+        args,
+        version,
+        server,
+        name: None,
+        lease: Vec::new(),
+    })
 }
 
 fn look_and_launch(scene: &Scene, kubelet: Kubelet, deadline: &Deadline, report: &mut Report) -> Result<()> {
@@ -223,20 +231,4 @@ fn lease_and_name(
         (known, _) => known,
     };
     Ok((lease.iter().flat_map(Lease::subnets).collect(), name))
-}
-
-fn check_names(names: &[String]) -> Result<()> {
-    let is_known = |name: &&String| preflight::known_checks().any(|known| known == name.as_str());
-    let Some(name) = names.iter().find(|n| !is_known(n)) else { return Ok(()) };
-    let hint = nearest(name, preflight::known_checks()).map(|n| format!(": did you mean {n}?"));
-    Err(Error::usage(format!("--ignore {name}: there is no such check{}", hint.unwrap_or_default())))
-}
-
-fn manifests(args: &Args) -> Result<String> {
-    let path = args.manifests.as_deref().unwrap_or(Path::new("/etc/kubernetes/manifests"));
-    if path.exists() && !path.is_dir() {
-        return Err(Error::usage(format!("--manifests {}: is not a directory", path.display())));
-    }
-    let text = path.to_str().ok_or_else(|| Error::usage("--manifests: is not UTF-8"))?;
-    Ok(text.to_owned())
 }

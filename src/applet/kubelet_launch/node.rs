@@ -37,7 +37,9 @@ fn found(scene: &Scene, name: &NodeName, answer: &Response) -> Finding {
     let url = &scene.server.url;
     match answer.status {
         200 => compare(&scene.lease, name, &serde_json::from_slice(&answer.body).unwrap_or_default()),
-        404 if scene.args.register_node => Finding::ok("node", format!("{name}: the kubelet makes it")),
+        404 if scene.is_on("register-node", scene.args.register_node) => {
+            Finding::ok("node", format!("{name}: the kubelet makes it"))
+        }
         404 => warning(
             format!("{url} has no Node {name}"),
             "the kubelet does not make it (--register-node=false)",

@@ -8,19 +8,21 @@ use crate::applet::kernel_module;
 use crate::applet::report::{Report, Step};
 use crate::applet::server::Server;
 use crate::error::{Context, Error, Result};
-use crate::plan::kubelet::{CgroupDriver, Runtime, Version, flag_value};
+use crate::plan::kubelet::{CgroupDriver, Extra, Runtime, Version};
 use crate::plan::preflight::{self as plan, Finding, Fix, Level};
 use crate::sys::wait::{self, Deadline};
 use crate::sys::{lock, sysctl};
-use crate::types::{Cidr, IfName, NodeName, Scheme};
+use crate::types::{Cidr, IfName, NodeName, Scheme, Url};
 
 /// All that is known before the look.
 pub struct Scene {
     pub args: Args,
-    /// The kubelet's own flags, behind `--`.
-    pub extra: Vec<String>,
+    /// The kubelet's own flags, behind `--`, as far as it gets them.
+    pub extra: Extra,
     pub version: Version,
     pub runtime: Runtime,
+    /// Where docker is, if it is the runtime.
+    pub docker: Url,
     pub server: Server,
     pub manifests: String,
     pub bridge: IfName,
@@ -35,18 +37,23 @@ impl Scene {
         if self.server.url.scheme() == Scheme::Https && !self.args.ignores("clock") {
             wait::for_the_clock(deadline)?;
         }
-        if self.args.ignores("runtime") { Ok(()) } else { runtime::wait(&self.runtime, deadline) }
+        if self.args.ignores("runtime") { Ok(()) } else { runtime::wait(self, deadline) }
     }
 
     /// What the kubelet's own flags give to one of them.
     pub fn flag(&self, name: &str) -> Option<&str> {
-        flag_value(&self.extra, name)
+        self.extra.value(name)
     }
 
-    /// Whether they turn it off, in any of the words that Go has for that.
-    pub fn turns_off(&self, name: &str) -> bool {
-        let words = ["false", "False", "FALSE", "f", "F", "0"];
-        self.flag(name).is_some_and(|value| words.contains(&value))
+    /// Whether a switch of the kubelet is on: its own flags win over what kboot would say.
+    pub fn is_on(&self, name: &str, by_kboot: bool) -> bool {
+        self.extra.switch(name).unwrap_or(by_kboot)
+    }
+
+    /// Where it looks for static pods. Until 1.5 --config is their directory.
+    fn static_pods(&self) -> &str {
+        let given = self.flag("pod-manifest-path").or_else(|| self.flag("config"));
+        given.unwrap_or(&self.manifests)
     }
 }
 
@@ -62,16 +69,17 @@ pub struct Look {
 
 /// Looks at everything once. Nothing is changed.
 pub fn look(scene: &Scene) -> Result<Look> {
-    let seen = runtime::look(&scene.runtime)?;
+    let seen = runtime::look(scene);
     let (resolv_conf, resolver) = facts::resolver(scene)?;
     let mut findings = vec![plan::subnet(&scene.lease, scene.name.is_none())];
     findings.extend(facts::pod_network(scene)?);
-    findings.push(facts::runtime_answers(&scene.runtime, &seen));
+    findings.push(facts::runtime_answers(scene, &seen));
     findings.extend(facts::control_groups(scene, &seen));
     findings.extend(facts::kernel(scene)?);
     findings.push(resolver);
     findings.push(facts::clock(scene)?);
-    findings.push(plan::manifests(&scene.manifests, Path::new(&scene.manifests).is_dir()));
+    let pods = scene.static_pods();
+    findings.push(plan::manifests(pods, Path::new(pods).exists()));
     findings.push(facts::room(scene, &seen));
     findings.extend(facts::ports(scene));
     if let Some(name) = &scene.name {

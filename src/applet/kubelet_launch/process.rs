@@ -7,7 +7,7 @@ use crate::applet::cli::Words;
 use crate::applet::report::Report;
 use crate::error::{Error, Result};
 use crate::plan::kubelet::environment::{self, Variable};
-use crate::plan::kubelet::healthz;
+use crate::plan::kubelet::{Extra, healthz};
 use crate::sys::child::Settings;
 use crate::sys::exec::{self, Environment};
 use crate::sys::log;
@@ -56,6 +56,14 @@ impl Process {
         Ok(Self { environment, kept_back, settings, supervision })
     }
 
+    /// Where a kubelet that is kept running says that it is well, by its own flags or `--healthz-port`.
+    pub fn watch(&mut self, extra: &Extra, port: Option<u16>) -> Result<()> {
+        if let Some(supervision) = &mut self.supervision {
+            supervision.healthz = healthz::url(extra, port).map_err(Error::usage)?;
+        }
+        Ok(())
+    }
+
     /// The last beat: becomes the kubelet, or runs it until kboot is told to stop. `Ok`: it ended with
     /// exit status 0.
     pub fn run(self, program: &str, flags: &[String]) -> Result<()> {
@@ -94,9 +102,7 @@ fn supervision(args: &Args, words: &Words) -> Result<Option<Supervision>> {
             Ok(None)
         };
     }
-    let flags = words.rest.as_deref().unwrap_or_default();
-    let healthz = healthz::url(flags, args.healthz_port).map_err(Error::usage)?;
-    Ok(Some(Supervision { stop_timeout: args.stop_timeout.unwrap_or(STOP_TIMEOUT), healthz }))
+    Ok(Some(Supervision { stop_timeout: args.stop_timeout.unwrap_or(STOP_TIMEOUT), healthz: None }))
 }
 
 /// `--nofile`.

@@ -4,16 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::preflight::Scene;
+use crate::applet;
 use crate::client::docker;
 use crate::error::{Context, Error, Result};
-use crate::plan::kubelet::{CgroupDriver, Runtime, Version};
+use crate::plan::kubelet::{CgroupDriver, Extra, Runtime, Version};
 use crate::plan::preflight::{containerd_driver, crio_driver, imports, is_without_cri};
 use crate::sys::wait::{Deadline, Retry, retry_every};
 use crate::sys::{file, socket};
-use crate::types::Url;
+use crate::types::{Scheme, Url};
 
-/// docker's own socket, and the kubelet's default for it (--docker-endpoint).
-const DOCKER: &str = "unix:///var/run/docker.sock";
 /// Where CRI runtimes listen: containerd, CRI-O, and docker behind cri-dockerd.
 const CRI: [&str; 3] = ["/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/cri-dockerd.sock"];
 /// containerd's configuration.
@@ -37,7 +37,7 @@ pub struct Seen {
 /// The one that was asked for; else docker for kubelets that have its client and hosts that have its
 /// socket; else the first CRI socket that is there; else what users of that version have. One that this
 /// version has no client for is exit 2: it is not worth waiting for.
-pub fn choose(asked: Option<&Runtime>, version: Version) -> Result<Runtime> {
+pub fn choose(asked: Option<&Runtime>, docker: &Url, version: Version) -> Result<Runtime> {
     let (knows_docker, knows_cri) = (version.minor < 24, version.minor >= 5);
     match asked {
         Some(Runtime::Docker) if !knows_docker => {
@@ -55,25 +55,40 @@ pub fn choose(asked: Option<&Runtime>, version: Version) -> Result<Runtime> {
     }
     let cri = CRI.into_iter().find(|path| knows_cri && Path::new(path).exists());
     Ok(match cri {
-        Some(_) if knows_docker && Path::new("/var/run/docker.sock").exists() => Runtime::Docker,
+        Some(_) if knows_docker && is_there(docker) => Runtime::Docker,
         Some(path) => Runtime::Endpoint(format!("unix://{path}")),
         None if knows_docker => Runtime::Docker,
         None => Runtime::Endpoint(format!("unix://{}", CRI[0])),
     })
 }
 
+/// Where the kubelet's client looks for docker: --docker-endpoint, which has docker's usual socket as its
+/// default since 1.4 (v1alpha1's `SetDefaults_KubeletConfiguration`); before, as docker's own client does.
+pub fn docker_url(extra: &Extra, version: Version) -> Result<Url> {
+    match extra.value("docker-endpoint").filter(|endpoint| !endpoint.is_empty()) {
+        Some(endpoint) => applet::docker::url("--docker-endpoint", endpoint),
+        None if version.minor < 4 || extra.gives("docker-endpoint") => applet::docker::host(None),
+        None => applet::docker::url("--docker-endpoint", applet::docker::SOCKET),
+    }
+}
+
+/// A server elsewhere was asked for; a socket may be nobody's.
+fn is_there(docker: &Url) -> bool {
+    docker.scheme() != Scheme::Unix || path_of(&docker.to_string()).exists()
+}
+
 /// Its name in messages.
-pub fn shown(runtime: &Runtime) -> String {
-    match runtime {
-        Runtime::Docker => format!("docker at {DOCKER}"),
+pub fn shown(scene: &Scene) -> String {
+    match &scene.runtime {
+        Runtime::Docker => format!("docker at {}", scene.docker),
         Runtime::Endpoint(url) => url.clone(),
     }
 }
 
 /// Waits until it answers: the kubelet ends where it does not.
-pub fn wait(runtime: &Runtime, deadline: &Deadline) -> Result<()> {
-    match runtime {
-        Runtime::Docker => docker::wait_until_it_answers(&docker_url()?, deadline),
+pub fn wait(scene: &Scene, deadline: &Deadline) -> Result<()> {
+    match &scene.runtime {
+        Runtime::Docker => docker::wait_until_it_answers(&scene.docker, deadline),
         Runtime::Endpoint(url) => retry_every(deadline, url, LOOK_EVERY, || {
             socket::answers(&path_of(url)).map_err(|why| Retry::Later { why, after: None })
         }),
@@ -82,29 +97,25 @@ pub fn wait(runtime: &Runtime, deadline: &Deadline) -> Result<()> {
 }
 
 /// One look.
-pub fn look(runtime: &Runtime) -> Result<Seen> {
-    match runtime {
+pub fn look(scene: &Scene) -> Seen {
+    match &scene.runtime {
         Runtime::Docker => {
-            let (info, silent) = match docker::info(&docker_url()?) {
+            let (info, silent) = match docker::info(&scene.docker) {
                 Ok(info) => (info, None),
                 Err(why) => (docker::Info::default(), Some(why)),
             };
-            Ok(Seen {
+            Seen {
                 silent,
                 driver: info.cgroup_driver.and_then(|d| d.parse().ok()),
                 root: info.root.unwrap_or_else(|| "/var/lib/docker".into()),
                 without_cri: false,
-            })
+            }
         }
         Runtime::Endpoint(url) => {
             let path = path_of(url);
-            Ok(Seen { silent: socket::answers(&path).err(), ..configured(&path) })
+            Seen { silent: socket::answers(&path).err(), ..configured(&path) }
         }
     }
-}
-
-fn docker_url() -> Result<Url> {
-    DOCKER.parse().map_err(Error::failed)
 }
 
 fn path_of(url: &str) -> PathBuf {

@@ -2,19 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::flag_value;
+use super::Extra;
 use crate::types::Url;
 
 /// By its flags --healthz-port (0: nowhere; else `port`, else 10248) and --healthz-bind-address (127.0.0.1),
 /// which are the same from 1.0 on.
-pub fn url(flags: &[String], port: Option<u16>) -> Result<Option<Url>, String> {
-    let port: u16 = flag_value(flags, "healthz-port").map_or(Ok(port.unwrap_or(10248)), |text| {
+pub fn url(flags: &Extra, port: Option<u16>) -> Result<Option<Url>, String> {
+    let port: u16 = flags.value("healthz-port").map_or(Ok(port.unwrap_or(10248)), |text| {
         text.parse().map_err(|_| format!("--healthz-port={text}: is not a number from 0 to 65535"))
     })?;
-    let address = flag_value(flags, "healthz-bind-address")
-        .map_or(Ok(Ipv4Addr::LOCALHOST.into()), |text| {
-            text.parse().map_err(|_| format!("--healthz-bind-address={text}: is not an address"))
-        })?;
+    let address = flags.value("healthz-bind-address").map_or(Ok(Ipv4Addr::LOCALHOST.into()), |text| {
+        text.parse().map_err(|_| format!("--healthz-bind-address={text}: is not an address"))
+    })?;
     if port == 0 {
         return Ok(None);
     }
@@ -29,11 +28,13 @@ pub fn url(flags: &[String], port: Option<u16>) -> Result<Option<Url>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::kubelet::Version;
 
     #[test]
     fn by_flags_and_option() {
         let of = |flags: &str, port| {
             let flags: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
+            let flags = Extra::read(&flags, Version { minor: 20 }).unwrap();
             url(&flags, port).map(|u| u.map(|u| u.to_string()).unwrap_or_default())
         };
         for (flags, port, expected) in [

@@ -34,7 +34,7 @@ impl Line {
 
     /// Whether the operator says it; then kboot says nothing, and that it does.
     pub fn is_given(&mut self, name: &str) -> bool {
-        let given = self.extra.given.contains(&name);
+        let given = self.extra.gives(name);
         if given {
             self.note(format!("--{name}: yours counts, kboot's own is left out"));
         }

@@ -9,11 +9,10 @@ mod line;
 pub mod table;
 #[cfg(test)]
 mod tests;
-mod value;
 mod version;
 
+pub use extra::Extra;
 pub use help::versions_by_help;
-pub use value::flag_value;
 pub use version::{CgroupDriver, NEWEST_KNOWN, Runtime, Version};
 
 use std::net::IpAddr;
@@ -98,16 +97,15 @@ pub struct Composed {
 }
 
 /// The flags behind the program's name, and from 1.10 on the object for the file at `config_path`. `extra`
-/// are the operator's own flags: they win over kboot's, and are left out where that version does not know
-/// them. An error is one line, for bad input.
+/// are the operator's own flags, read for the same version: they win over kboot's. An error is one line, for bad input.
 pub fn compose(
     wanted: &Wanted,
     version: Version,
-    extra: &[String],
+    extra: &Extra,
     config_path: &str,
 ) -> Result<Composed, String> {
     let column = version.column();
-    let mut line = Line::start(version, extra::check(extra, version)?, config_path);
+    let mut line = Line::start(version, extra.clone(), config_path);
     // Until 1.3 --config is the directory of manifests; 1.4 and 1.5 know both names.
     if column <= 3 {
         line.set("config", wanted.manifests.as_str());

@@ -80,7 +80,7 @@ const CONFIG: &str = "/run/kboot/kubelet.json";
 
 fn composed(wanted: &Wanted, minor: u32, extra: &str) -> Composed {
     let extra: Vec<String> = extra.split_whitespace().map(str::to_owned).collect();
-    compose(wanted, Version { minor }, &extra, CONFIG).unwrap()
+    compose(wanted, Version { minor }, &Extra::read(&extra, Version { minor }).unwrap(), CONFIG).unwrap()
 }
 
 fn text(title: &str, composed: &Composed) -> String {
