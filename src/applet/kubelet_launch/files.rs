@@ -133,10 +133,27 @@ fn api(server: &Server, open: bool, client_ca: Option<&Path>) -> Result<(Api, Op
         return Ok((Api::Authenticated { client_ca: None }, None));
     };
     certificates(name, pem)?;
-    log::debug!("client certificates of the kubelet's API: by the API server's CA ({name})");
-    let line = format!("cat {name} >{}", path(CLIENT_CA));
+    log::info!(
+        "client certificates of the kubelet's API count when the API server's CA ({name}) signed them"
+    );
+    let line = ca_line(server.kubeconfig.as_deref(), name);
     let write = Write { name: CLIENT_CA, text: String::from_utf8_lossy(pem).into_owned(), line };
     Ok((Api::Authenticated { client_ca: Some(write.path()) }, Some(write)))
+}
+
+/// How an operator would get the API server's CA into a file.
+fn ca_line(kubeconfig: Option<&Path>, name: &str) -> String {
+    let to = path(CLIENT_CA);
+    match kubeconfig {
+        Some(config) if name == "certificate-authority-data" => {
+            let from = shell::quote(&config.display().to_string());
+            format!(
+                "kubectl config view --raw --minify --kubeconfig={from} \
+                 -o jsonpath='{{.clusters[0].cluster.{name}}}' | base64 -d >{to}"
+            )
+        }
+        _ => format!("cat {} >{to}", shell::quote(name)),
+    }
 }
 
 /// The exec.
@@ -158,5 +175,22 @@ impl fmt::Display for Launch {
 impl Step for Launch {
     fn kind(&self) -> &'static str {
         "exec"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ca_as_an_operator_would_get_it() {
+        let config = Path::new("/etc/my kubeconfig");
+        assert_eq!(
+            ca_line(Some(config), "certificate-authority-data"),
+            "kubectl config view --raw --minify --kubeconfig='/etc/my kubeconfig' -o \
+             jsonpath='{.clusters[0].cluster.certificate-authority-data}' | base64 -d \
+             >/run/kboot/kubelet-client-ca.crt"
+        );
+        assert_eq!(ca_line(Some(config), "/pki/ca.crt"), "cat /pki/ca.crt >/run/kboot/kubelet-client-ca.crt");
     }
 }
