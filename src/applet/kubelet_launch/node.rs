@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::preflight::Scene;
 use crate::error::Result;
-use crate::plan::node::pod_cidrs;
+use crate::plan::node::{self, Pods};
 use crate::plan::preflight::{Finding, Level};
 use crate::sys::http::Response;
 use crate::types::{Cidr, NodeName};
@@ -55,18 +55,46 @@ fn found(scene: &Scene, name: &NodeName, answer: &Response) -> Finding {
 
 fn compare(lease: &[Cidr], name: &NodeName, node: &Value) -> Finding {
     let list = |cidrs: &[Cidr]| cidrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    let has = pod_cidrs(node);
     let wanted: Vec<Cidr> = lease.iter().map(Cidr::network).collect();
-    if has.is_empty() && !wanted.is_empty() {
-        return warning(
-            format!("Node {name} has no podCIDR"),
-            "nobody routes to its pods",
-            "run kboot register",
+    match node::compare(&wanted, node) {
+        Pods::Missing if !wanted.is_empty() => {
+            let what = format!("Node {name} has no podCIDR");
+            warning(what, "nobody routes to its pods", "run kboot register")
+        }
+        Pods::Other(has) if !wanted.is_empty() => {
+            let what = format!("Node {name} has podCIDR {has}, the lease is {}", list(&wanted));
+            warning(what, "its pods are looked for elsewhere", "run kboot register --replace")
+        }
+        _ => {
+            let has = node::pod_cidrs(node);
+            Finding::ok("node", format!("{name} is there, with podCIDR {}", list(&has)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn both_families_count() {
+        let lease = ["10.97.3.1/24", "fd00:97:3::1/64"].map(|c| c.parse().unwrap());
+        let of = |cidrs: &[&str]| {
+            let node = json!({"spec": {"podCIDR": cidrs.first(), "podCIDRs": cidrs}});
+            compare(&lease, &"n7".parse().unwrap(), &node).to_string()
+        };
+        assert_eq!(
+            of(&["10.97.3.0/24", "fd00:97:3::/64"]),
+            "n7 is there, with podCIDR 10.97.3.0/24,fd00:97:3::/64"
         );
+        assert_eq!(of(&["10.97.3.0/24"]), "n7 is there, with podCIDR 10.97.3.0/24", "no dual stack");
+        assert_eq!(
+            of(&["10.97.3.0/24", "fd00:97:4::/64"]),
+            "Node n7 has podCIDR 10.97.3.0/24,fd00:97:4::/64, the lease is 10.97.3.0/24,fd00:97:3::/64: its pods \
+             are looked for elsewhere: run kboot register --replace"
+        );
+        assert_eq!(of(&[]), "Node n7 has no podCIDR: nobody routes to its pods: run kboot register");
     }
-    if !wanted.is_empty() && has.first() != wanted.first() {
-        let what = format!("Node {name} has podCIDR {}, the lease is {}", list(&has), list(&wanted));
-        return warning(what, "its pods are looked for elsewhere", "run kboot register --replace");
-    }
-    Finding::ok("node", format!("{name} is there, with podCIDR {}", list(&has)))
 }

@@ -18,8 +18,7 @@ use crate::types::{Cidr, NodeName};
 pub use anew::keepsake;
 use body::body;
 pub use meta::{Annotation, Label, Taint};
-pub use pods::{Holder, holder, outside_of, pod_cidrs};
-use pods::{Pods, compare};
+pub use pods::{Holder, Pods, compare, holder, outside_of, pod_cidrs};
 pub use ready::{complaints, is_ready};
 
 /// What the Node is to be.

@@ -37,7 +37,7 @@ pub fn pod_cidrs(node: &Value) -> Vec<Cidr> {
 
 /// What a Node's pod networks are to those wanted.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Pods {
+pub enum Pods {
     /// It has none.
     Missing,
     /// The same, or the first of two.
@@ -46,7 +46,8 @@ pub(super) enum Pods {
     Other(String),
 }
 
-pub(super) fn compare(wanted: &[Cidr], node: &Value) -> Pods {
+/// Both families count.
+pub fn compare(wanted: &[Cidr], node: &Value) -> Pods {
     let texts = texts(node);
     let has: Vec<Option<Cidr>> = texts.iter().map(|t| read(t)).collect();
     let same = |wanted: &[Cidr]| has.iter().copied().eq(wanted.iter().copied().map(Some));
