@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{ErrorKind, Write};
 
+use nix::unistd::{AccessFlags, access};
+
 use crate::error::{Context, Error, Result};
 
 /// `net.ipv4.ip_forward` or `net/ipv4/conf/br.7/mtu` -> its file, as sysctl(8) reads names.
@@ -21,6 +23,11 @@ pub fn read(name: &str) -> Result<Option<String>> {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e).context(format!("sysctl {name}")),
     }
+}
+
+/// Whether it lies in a file system that is mounted read-only, as in containers without privileges.
+pub fn is_read_only(name: &str) -> bool {
+    access(path(name).as_str(), AccessFlags::W_OK) == Err(nix::Error::EROFS)
 }
 
 /// Writes the value and reads it back: some settings take a write and keep what they had. Errors do not

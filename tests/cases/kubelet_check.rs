@@ -14,8 +14,9 @@ fn all_is_well() {
     assert_eq!(
         done.ok(),
         format!(
-            "ok       subnet         10.20.7.1/24\n\
-             ok       cni            /etc/cni/net.d/10-kboot.conflist\n\
+            "ok       kubelet        /run/kubelet\n\
+             ok       subnet         10.20.7.1/24\n\
+             ok       cni            /etc/cni/net.d/10-pods.conflist\n\
              ok       bridge         pods0 10.20.7.1/24\n\
              ok       runtime        unix:///run/containerd/containerd.sock answers\n\
              ok       cgroup         version 2\n\
@@ -24,6 +25,7 @@ fn all_is_well() {
              ok       br_netfilter   net.bridge.bridge-nf-call-iptables is 1\n\
              ok       ip_forward     net.ipv4.ip_forward is 1\n\
              ok       conntrack      net.netfilter.nf_conntrack_max is 9000000\n\
+             ok       proc-sys       the kubelet can set what it sets\n\
              ok       kmsg           /dev/kmsg is there\n\
              ok       resolv-conf    /etc/resolv.conf\n\
              ok       clock          no certificate depends on it\n\
@@ -39,12 +41,12 @@ fn all_is_well() {
     );
     assert!(
         done.stderr
-            .ends_with("kboot kubelet-launch: kubelet 1.30 can start here (0 changed, 18 already so)\n"),
+            .ends_with("kboot kubelet-launch: kubelet 1.30 can start here (0 changed, 20 already so)\n"),
         "{done:?}"
     );
     let json = fit.after("", &format!("--check --json {WORDS}")).json();
     assert_eq!(
-        json["found"]["findings"][18],
+        json["found"]["findings"][20],
         serde_json::json!({
             "check": "node", "level": "warning", "what": "http://127.0.0.1:8080: Connection refused",
             "why": "the kubelet starts, and tries again and again",
@@ -94,13 +96,13 @@ fn a_look_changes_nothing_and_fix_mends() {
 
     let fixed = fit.after("", &format!("--check --fix {WORDS}"));
     let lines = fixed.ok().lines().filter(|l| !l.starts_with("ok ")).count();
-    assert!(lines == 1 && fixed.stderr.contains("(4 changed, 18 already so)"), "only the Node: {fixed:?}");
+    assert!(lines == 1 && fixed.stderr.contains("(4 changed, 20 already so)"), "only the Node: {fixed:?}");
     let read =
         "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/bridge/bridge-nf-call-iptables; ls /etc/kubernetes";
     assert_eq!(fit.sh(read), "1\n1\nmanifests\n");
     let after = state(&fit);
     let again = fit.after("", &format!("--check --fix {WORDS}"));
-    assert!(again.code == 0 && again.stderr.contains("(0 changed, 18 already so)"), "{again:?}");
+    assert!(again.code == 0 && again.stderr.contains("(0 changed, 20 already so)"), "{again:?}");
     assert_eq!(state(&fit), after);
 }
 
@@ -129,7 +131,8 @@ fn a_fix_that_fails_is_a_warning() {
 fn as_nobody(fit: &Fit, words: &str) -> Done {
     let nobody =
         ["--reuid", "65534", "--regid", "65534", "--clear-groups", "/run/bin/kboot", "kubelet-launch"];
-    let args: Vec<&str> = nobody.into_iter().chain(words.split_whitespace()).collect();
+    let args: Vec<&str> =
+        nobody.into_iter().chain(["--kubelet", "/run/kubelet"]).chain(words.split_whitespace()).collect();
     finish(&mut fit.command("setpriv", &args))
 }
 
@@ -149,7 +152,7 @@ fn with_few_rights() {
     assert!(done.stdout.contains("the runtime does not say: the kubelet's own default"), "{done:?}");
     fit.sh("rmdir /etc/kubernetes/manifests");
     let fix = as_nobody(&fit, &format!("--check --fix {WORDS}"));
-    assert!(fix.code == 3 && fix.stdout.lines().count() == 19, "{fix:?}");
+    assert!(fix.code == 3 && fix.stdout.lines().count() == 21, "{fix:?}");
     assert!(fix.stderr.contains("--fix: mkdir -p /etc/kubernetes/manifests: Permission denied\n"), "{fix:?}");
 }
 
@@ -159,7 +162,7 @@ fn without_proc_and_sys() {
     let Some(fit) = Fit::new() else { return };
     let how = "umount -R -l /sys; umount -R -l /proc";
     let done = fit.after(how, &format!("--check {WORDS}"));
-    assert_eq!((done.code, done.stdout.lines().count()), (3, 19), "{done:?}");
+    assert_eq!((done.code, done.stdout.lines().count()), (3, 21), "{done:?}");
     assert!(done.stderr.contains("kubelet-launch: cgroup: no control groups are mounted: "), "{done:?}");
 }
 

@@ -87,6 +87,14 @@ fn checks_go_by_what_the_kubelet_is_told() {
         let expected = if line.is_empty() { "ok manifests /etc/kubernetes/manifests" } else { line };
         assert!(table.contains(&expected.to_owned()), "{more}: {table:?}");
     }
+    let table = fit.table("", "--subnet 10.20.7.1/24 --kubelet /no/such --kubelet-version 1.30");
+    let none = "blocker kubelet /no/such: no such program: there is nothing to start: install it, or name it with \
+        --kubelet";
+    assert_eq!(table[0], none);
+    let unknown = fit.after("", "--check --subnet 10.20.7.1/24 --kubelet /no/such");
+    let why = "kboot kubelet-launch: the kubelet cannot be asked for its version (--kubelet-version gives it): \
+        /no/such: no such program\n";
+    assert!(unknown.code == 127 && unknown.stderr.ends_with(why), "{unknown:?}");
     let swap = "printf 'Filename\n/dev/vdb2 partition 9 0 -2\n' >/run/on; mount --bind /run/on /proc/swaps";
     for more in ["-- --fail-swap-on false", "--allow-swap -- --fail-swap-on", "-- -- --fail-swap-on=false"] {
         let told = fit.differs("1.30", swap, more);

@@ -49,6 +49,14 @@ fn swap() {
 }
 
 #[test]
+fn settings_that_the_kubelet_cannot_make() {
+    let how = over("/proc/sys/kernel/panic", "7\\n");
+    let line = "blocker proc-sys kernel.panic is not 10, and /proc/sys is read-only: the kubelet sets it and ends \
+        where it cannot: sysctl -w kernel.panic=10 on the host itself, or mount -o remount,rw /proc/sys";
+    each(&[("1.20", &format!("{how}; mount -o remount,bind,ro /proc/sys/kernel/panic"), "", line)]);
+}
+
+#[test]
 fn control_groups_version_2() {
     let there = "/sys/fs/cgroup/cgroup.controllers";
     let without = |rest: &str| over(there, &format!("{rest}\\n"));
@@ -114,6 +122,7 @@ fn control_groups_version_1() {
         ("1.35", how, "--allow-cgroup-v1", &told),
         ("1.35", how, "-- --fail-cgroupv1=false", &told),
         ("1.20", &format!("{how}; umount /sys/fs/cgroup/cpuset"), "", cpuset),
+        ("1.20", &format!("{how}; umount /sys/fs/cgroup/pids"), "", &cpuset.replace("cpuset", "pids")),
     ]);
 }
 

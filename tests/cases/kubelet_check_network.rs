@@ -74,7 +74,7 @@ fn cni() {
         all.retain(|l| ["cni", "bridge"].contains(&check(l)));
         all
     };
-    let kboots = "ok cni /etc/cni/net.d/10-kboot.conflist";
+    let kboots = "ok cni /etc/cni/net.d/10-pods.conflist";
     let none = "warning cni /etc/cni/net.d has no configuration: the Node stays NotReady \
         (NetworkPluginNotReady): run kboot cni-config; with flannel's own DaemonSet wait for it";
     let bridge = "ok bridge pods0 10.20.7.1/24";

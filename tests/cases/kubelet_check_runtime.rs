@@ -42,7 +42,7 @@ fn containerds_driver_by_its_files() {
         (
             "disabled_plugins = [\"cri\"]".into(),
             ("x", nothing()),
-            "warning runtime unix:///run/containerd/containerd.sock: disabled_plugins in \
+            "blocker runtime unix:///run/containerd/containerd.sock: disabled_plugins in \
              /etc/containerd/config.toml has cri: the kubelet ends where the socket knows no CRI: take it out and \
              restart containerd (docker's packages put it there)"
                 .into(),
@@ -53,6 +53,14 @@ fn containerds_driver_by_its_files() {
         assert_eq!(fit.differs("1.30", &how, ""), want, "{main} {more:?}");
     }
     let both = files("/etc/containerd", &[("config.toml", &on(V2))]);
+    assert_eq!(
+        fit.differs("1.31", &both, "-- --cgroup-driver=cgroupfs"),
+        [
+            "warning cgroup-driver the runtime uses systemd, the kubelet is told cgroupfs: no pod starts where the \
+             runtime does not tell (containerd before 2.0, CRI-O before 1.28): leave --cgroup-driver out: kboot \
+             gives the runtime's"
+        ]
+    );
     assert_eq!(
         fit.differs("1.30", &both, "-- --cgroup-driver=cgroupfs"),
         [
@@ -67,6 +75,19 @@ fn containerds_driver_by_its_files() {
           becomes unstable: docker: native.cgroupdriver=systemd; containerd: SystemdCgroup = true"
         ]
     );
+}
+
+/// docker's own containerd, and cri-dockerd in front of docker.
+#[test]
+fn a_containerd_without_cri_is_passed_over() {
+    let Some(fit) = Fit::new() else { return };
+    let _cri_dockerd = socket(&fit, "/run/cri-dockerd.sock");
+    let off = files("/etc/containerd", &[("config.toml", "disabled_plugins = ['cri']")]);
+    let words = "--subnet 10.20.7.1/24 --kubelet-version 1.30";
+    for (how, url) in [("", "/run/containerd/containerd.sock"), (&*off, "/run/cri-dockerd.sock")] {
+        let table = fit.table(how, words);
+        assert!(table.contains(&format!("ok runtime unix://{url} answers")), "{table:?}");
+    }
 }
 
 #[test]

@@ -18,7 +18,8 @@ const WORDS: &str = "--subnet 10.20.7.1/24 --bridge pods0 --kubelet-version";
 const SET_UP: &str = "mount -t tmpfs tmpfs /etc && mount -t tmpfs tmpfs /var/lib && cd /run && \
     mkdir -p machine empty systemd containerd crio limits /etc/containerd /etc/crio /etc/cni/net.d \
         /etc/kubernetes/manifests /var/lib/kubelet /var/lib/containerd && \
-    echo '{}' >/etc/cni/net.d/10-kboot.conflist && echo 'nameserver 192.0.2.53' >/etc/resolv.conf && \
+    echo '{\"madeBy\": \"kboot cni-config\"}' >/etc/cni/net.d/10-pods.conflist && \
+    touch kubelet && chmod +x kubelet && echo 'nameserver 192.0.2.53' >/etc/resolv.conf && \
     mount --rbind /sys/fs/cgroup machine && umount -R /sys/fs/cgroup && \
     mount -t cgroup2 none /sys/fs/cgroup && echo cpuset cpu io memory pids >controllers && \
     mount --bind controllers /sys/fs/cgroup/cgroup.controllers && \
@@ -59,7 +60,11 @@ impl Fit {
         let line = format!("set -e\n{how}\nexec \"$@\"");
         let args = ["--mount", "--propagation", "private", "sh", "-c", &line, "sh"];
         let mut command = self.host.command("unshare", &args);
-        finish(command.arg(binary()).arg("kubelet-launch").args(words.split_whitespace()))
+        command.arg(binary()).arg("kubelet-launch").args(words.split_whitespace().take_while(|w| *w != "--"));
+        if !words.contains("--kubelet ") {
+            command.args(["--kubelet", "/run/kubelet"]);
+        }
+        finish(command.args(words.split_whitespace().skip_while(|w| *w != "--")))
     }
 
     /// The table of --check: `LEVEL CHECK WHAT...`; --json has the same, and the exit status tells of blockers.

@@ -7,12 +7,13 @@ use std::path::Path;
 use super::preflight::Scene;
 use super::runtime::{self, Seen};
 use crate::error::Result;
+use crate::plan::cni;
 use crate::plan::kubelet::Runtime;
 use crate::plan::preflight::{self as plan, Cgroups, Finding, Level, Listener, Room, Validity};
 use crate::sys::http::certificate::Certificate;
 use crate::sys::http::certificates;
 use crate::sys::link::Links;
-use crate::sys::{clock, disk, file, process, sysctl};
+use crate::sys::{clock, disk, exec, file, process, sysctl};
 use crate::types::{Cidr, IfName, NodeName};
 
 /// Where CNI's configurations are (cri/config.md, kubelet's --cni-conf-dir).
@@ -37,7 +38,8 @@ pub fn pod_network(scene: &Scene) -> Result<Vec<Finding>> {
     if let Runtime::Endpoint(_) = &scene.runtime {
         let files = cni_files();
         findings.push(plan::cni(CNI, &files));
-        if files.first().is_none_or(|f| !f.contains("kboot")) {
+        let is_kboots = |name: &String| fs::read(Path::new(CNI).join(name)).is_ok_and(|t| cni::is_own(&t));
+        if !files.first().is_some_and(is_kboots) {
             return Ok(findings);
         }
     }
@@ -48,11 +50,8 @@ pub fn pod_network(scene: &Scene) -> Result<Vec<Finding>> {
 /// In the order in which libcni takes them.
 fn cni_files() -> Vec<String> {
     let entries = fs::read_dir(CNI).into_iter().flatten().flatten();
-    let names = entries.filter_map(|e| e.file_name().into_string().ok());
-    let is_one = |n: &String| [".conf", ".conflist", ".json"].iter().any(|end| n.ends_with(end));
-    let mut names: Vec<String> = names.filter(is_one).collect();
-    names.sort();
-    names
+    let files = entries.filter(|e| !e.file_type().is_ok_and(|t| t.is_dir()));
+    cni::in_order(files.filter_map(|e| e.file_name().into_string().ok()).collect())
 }
 
 fn bridge(name: &IfName) -> Result<Option<plan::Bridge>> {
@@ -69,7 +68,7 @@ pub fn runtime_answers(scene: &Scene, seen: &Seen) -> Finding {
     match &seen.silent {
         None if seen.without_cri => Finding::bad(
             "runtime",
-            Level::Warning,
+            Level::Blocker,
             format!("{shown}: disabled_plugins in {} has cri", runtime::CONTAINERD),
             "the kubelet ends where the socket knows no CRI",
             "take it out and restart containerd (docker's packages put it there)",
@@ -93,10 +92,22 @@ pub fn control_groups(scene: &Scene, seen: &Seen) -> [Finding; 2] {
     let there = Cgroups::read(&read("/proc/mounts"), &read("/sys/fs/cgroup/cgroup.controllers"));
     let asked = scene.flag("cgroup-driver").and_then(|d| d.parse().ok());
     let systemd = Path::new("/run/systemd/system").is_dir();
+    let by_cri = scene.runtime != Runtime::Docker && scene.version.minor >= 31;
     [
         plan::cgroups(&there, scene.version, !scene.is_on("fail-cgroupv1", !scene.args.allow_cgroup_v1)),
-        plan::driver(seen.driver, asked, systemd),
+        plan::driver(seen.driver, asked, systemd, by_cri),
     ]
+}
+
+/// The program itself.
+pub fn kubelet(scene: &Scene) -> Finding {
+    match exec::find(scene.args.kubelet()) {
+        Ok(path) => Finding::ok("kubelet", path.display().to_string()),
+        Err(error) => {
+            let advice = "install it, or name it with --kubelet";
+            Finding::bad("kubelet", Level::Blocker, error.to_string(), "there is nothing to start", advice)
+        }
+    }
 }
 
 /// Swap, settings, connections, its log.
@@ -124,6 +135,12 @@ pub fn kernel(scene: &Scene) -> Result<Vec<Finding>> {
     }
     let (limit, used) = ("net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_count");
     findings.push(plan::conntrack(number(limit)?, number(used)?, processors));
+    let mut tunables = Vec::new();
+    for (name, wanted) in plan::TUNABLES {
+        let is_other = sysctl::read(name)?.is_some_and(|value| value != wanted);
+        tunables.extend((is_other && sysctl::is_read_only(name)).then_some((name, wanted)));
+    }
+    findings.push(plan::tunables(&tunables, scene.version));
     findings.push(plan::kmsg(Path::new("/dev/kmsg").exists(), scene.version));
     Ok(findings)
 }

@@ -146,6 +146,10 @@ impl Args {
         self.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 
+    fn kubelet(&self) -> &str {
+        self.kubelet.as_deref().unwrap_or("kubelet")
+    }
+
     fn ignores(&self, check: &str) -> bool {
         self.ignore.iter().any(|i| i == check || i == "all")
     }
@@ -163,7 +167,7 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let patience = if args.check && !words.is_typed("--timeout") { Timeout::Once } else { common.timeout };
     let deadline = Deadline::start(patience);
     lease::check(&args.lease_options())?;
-    let program = args.kubelet.clone().unwrap_or_else(|| "kubelet".into());
+    let program = args.kubelet().to_owned();
     input::manifests(&args)?;
     let server = server::resolve(&args.server_options(words))?;
     if !looks_only {

@@ -71,7 +71,11 @@ pub struct Look {
 pub fn look(scene: &Scene) -> Result<Look> {
     let seen = runtime::look(scene);
     let (resolv_conf, resolver) = facts::resolver(scene)?;
-    let mut findings = vec![plan::subnet(&scene.lease, scene.name.is_none())];
+    let mut findings = Vec::new();
+    if scene.args.check {
+        findings.push(facts::kubelet(scene));
+    }
+    findings.push(plan::subnet(&scene.lease, scene.name.is_none()));
     findings.extend(facts::pod_network(scene)?);
     findings.push(facts::runtime_answers(scene, &seen));
     findings.extend(facts::control_groups(scene, &seen));

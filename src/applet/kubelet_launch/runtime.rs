@@ -36,7 +36,8 @@ pub struct Seen {
 
 /// The one that was asked for; else docker for kubelets that have its client and hosts that have its
 /// socket; else the first CRI socket that is there; else what users of that version have. One that this
-/// version has no client for is exit 2: it is not worth waiting for.
+/// version has no client for is exit 2: it is not worth waiting for. A containerd without CRI is there for
+/// docker, which another socket's runtime may be in front of.
 pub fn choose(asked: Option<&Runtime>, docker: &Url, version: Version) -> Result<Runtime> {
     let (knows_docker, knows_cri) = (version.minor < 24, version.minor >= 5);
     match asked {
@@ -53,7 +54,8 @@ pub fn choose(asked: Option<&Runtime>, docker: &Url, version: Version) -> Result
         Some(runtime) => return Ok(runtime.clone()),
         None => {}
     }
-    let cri = CRI.into_iter().find(|path| knows_cri && Path::new(path).exists());
+    let there = || CRI.into_iter().filter(|path| knows_cri && Path::new(path).exists());
+    let cri = there().find(|path| !configured(Path::new(path)).without_cri).or_else(|| there().next());
     Ok(match cri {
         Some(_) if knows_docker && is_there(docker) => Runtime::Docker,
         Some(path) => Runtime::Endpoint(format!("unix://{path}")),

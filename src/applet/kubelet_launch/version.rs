@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::applet::program_version;
 use crate::applet::report::Report;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::plan::kubelet::{NEWEST_KNOWN, Version, versions_by_help};
 use crate::sys::wait::Deadline;
 use crate::sys::{exec, log};
@@ -34,7 +34,8 @@ pub fn find(
 }
 
 fn ask(program: &str, looks_only: bool, deadline: &Deadline, report: &mut Report) -> Result<Version> {
-    let path = exec::find(program)?;
+    let path = exec::find(program)
+        .context("the kubelet cannot be asked for its version (--kubelet-version gives it)")?;
     // Its own time-out is not the run's: only then would another run help.
     let own = |e: Error| if deadline.passed() { e } else { Error::failed(e.to_string()) };
     let said = program_version::ask(&path, looks_only, deadline).map_err(own)?;

@@ -30,12 +30,21 @@ pub fn compare(held: &[u8], wanted: &Value) -> Held {
     };
     let mut found = Vec::new();
     differences("", Some(&held), Some(wanted), &mut found);
-    let is_own = held.get(MARK.0).is_some_and(|by| by == MARK.1);
+    let is_own = is_marked(&held);
     match (found.is_empty(), is_own) {
         (true, _) => Held::Wanted,
         (false, true) => Held::Own(found),
         (false, false) => Held::Foreign(found),
     }
+}
+
+/// Whether a file holds a list that kboot wrote.
+pub fn is_own(held: &[u8]) -> bool {
+    serde_json::from_slice(held).is_ok_and(|held: Value| is_marked(&held))
+}
+
+fn is_marked(held: &Value) -> bool {
+    held.get(MARK.0).is_some_and(|by| by == MARK.1)
 }
 
 fn differences(path: &str, held: Option<&Value>, wanted: Option<&Value>, found: &mut Vec<String>) {

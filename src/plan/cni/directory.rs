@@ -6,11 +6,18 @@ pub fn is_list(name: &str) -> bool {
     extension(name) == "conflist"
 }
 
-/// The files that a runtime finds before its own: libcni's `ConfFiles`, sorted byte by byte (go-cni's
+/// The files that a runtime reads, in its order: libcni's `ConfFiles`, sorted byte by byte (go-cni's
 /// `loadFromConfDir`, ocicni's `loadNetworks`, the kubelet's `getDefaultCNINetwork`). Hidden ones count.
-pub fn comes_before(own: &str, mut names: Vec<String>) -> Vec<String> {
-    names.retain(|name| name.as_str() < own && ["conf", "conflist", "json"].contains(&extension(name)));
+pub fn in_order(mut names: Vec<String>) -> Vec<String> {
+    names.retain(|name| ["conf", "conflist", "json"].contains(&extension(name)));
     names.sort();
+    names
+}
+
+/// The files that a runtime finds before kboot's own.
+pub fn comes_before(own: &str, names: Vec<String>) -> Vec<String> {
+    let mut names = in_order(names);
+    names.retain(|name| name.as_str() < own);
     names
 }
 

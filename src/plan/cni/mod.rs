@@ -3,8 +3,8 @@
 mod compare;
 mod directory;
 
-pub use compare::{Held, compare};
-pub use directory::{comes_before, is_list};
+pub use compare::{Held, compare, is_own};
+pub use directory::{comes_before, in_order, is_list};
 
 use serde_json::{Value, json};
 

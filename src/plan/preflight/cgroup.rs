@@ -41,6 +41,9 @@ impl Cgroups {
 /// What the kubelet's container manager requires of version 1 (cm/container_manager_linux.go,
 /// `validateSystemRequirements`).
 const REQUIRED: [&str; 4] = ["cpu", "cpuacct", "cpuset", "memory"];
+/// The same from 1.20 on, where limits of pids are always on (cm/cgroup_manager_linux.go,
+/// `getSupportedSubsystems`): 1.20.2 ends over "failed to find subsystem mount for required subsystem: pids".
+const REQUIRED_LATER: [&str; 5] = ["cpu", "cpuacct", "cpuset", "memory", "pids"];
 /// What it writes to in version 2, for the pods' own cgroup; there it asks for nothing before.
 const WRITTEN: [&str; 2] = ["cpu", "memory"];
 
@@ -53,7 +56,8 @@ pub fn cgroups(there: &Cgroups, version: Version, allow_v1: bool) -> Finding {
             let advice = "mount -t cgroup2 none /sys/fs/cgroup (version 1 for kubelets before 1.19)";
             return blocker("no control groups are mounted", why, advice);
         }
-        Cgroups::V1(list) => (1, &REQUIRED[..], list),
+        Cgroups::V1(list) if version.minor < 20 => (1, &REQUIRED[..], list),
+        Cgroups::V1(list) => (1, &REQUIRED_LATER[..], list),
         Cgroups::V2(list) => (2, &WRITTEN[..], list),
     };
     let lacks = |c: &&&str| !controllers.iter().any(|has| has == *c);
@@ -112,16 +116,26 @@ fn without(number: u8, controller: &str) -> Finding {
 }
 
 /// Who manages them: the runtime and the kubelet have to agree (the kubelet is told what the runtime says,
-/// unless `asked` in its own flags), and beside systemd as init it had better be systemd.
-pub fn driver(runtime: Option<CgroupDriver>, asked: Option<CgroupDriver>, systemd: bool) -> Finding {
+/// unless `asked` in its own flags), and beside systemd as init it had better be systemd. `by_cri`: a kubelet
+/// that asks a CRI runtime (1.31 on, KEP-4033) goes by its own flag only where that does not know the question.
+pub fn driver(
+    runtime: Option<CgroupDriver>,
+    asked: Option<CgroupDriver>,
+    systemd: bool,
+    by_cri: bool,
+) -> Finding {
     let check = "cgroup-driver";
     match (runtime, asked) {
         (None, _) => Finding::ok(check, "the runtime does not say: the kubelet's own default"),
         (Some(has), Some(asked)) if has != asked => Finding::bad(
             check,
-            Level::Blocker,
+            if by_cri { Level::Warning } else { Level::Blocker },
             format!("the runtime uses {has}, the kubelet is told {asked}"),
-            "no pod starts, or docker's are killed",
+            if by_cri {
+                "no pod starts where the runtime does not tell (containerd before 2.0, CRI-O before 1.28)"
+            } else {
+                "no pod starts, or docker's are killed"
+            },
             "leave --cgroup-driver out: kboot gives the runtime's",
         ),
         (Some(CgroupDriver::Cgroupfs), _) if systemd => Finding::bad(
@@ -140,7 +154,9 @@ mod tests {
     use super::*;
 
     fn v1() -> Cgroups {
-        Cgroups::V1(["rw", "relatime", "cpu", "cpuacct", "cpuset", "memory"].map(str::to_owned).into())
+        Cgroups::V1(
+            ["rw", "relatime", "cpu", "cpuacct", "cpuset", "memory", "pids"].map(str::to_owned).into(),
+        )
     }
 
     fn v2() -> Cgroups {
@@ -185,15 +201,18 @@ mod tests {
             false,
         );
         assert!(lacking.advice.contains("cgroup_enable=memory"), "{lacking}");
+        let without_pids = Cgroups::V1(["cpu", "cpuacct", "cpuset", "memory"].map(str::to_owned).into());
+        assert_eq!([19, 20].map(|minor| level(&without_pids, minor, false)), [Level::Ok, Level::Blocker]);
     }
 
     #[test]
     fn two_managers() {
         use CgroupDriver::{Cgroupfs, Systemd};
-        assert_eq!(driver(None, None, true).level, Level::Ok);
-        assert_eq!(driver(Some(Cgroupfs), None, true).level, Level::Warning);
-        assert_eq!(driver(Some(Cgroupfs), None, false).level, Level::Ok);
-        assert_eq!(driver(Some(Systemd), None, true).what, "systemd");
-        assert_eq!(driver(Some(Systemd), Some(Cgroupfs), true).level, Level::Blocker);
+        assert_eq!(driver(None, None, true, false).level, Level::Ok);
+        assert_eq!(driver(Some(Cgroupfs), None, true, false).level, Level::Warning);
+        assert_eq!(driver(Some(Cgroupfs), None, false, false).level, Level::Ok);
+        assert_eq!(driver(Some(Systemd), None, true, false).what, "systemd");
+        assert_eq!(driver(Some(Systemd), Some(Cgroupfs), true, false).level, Level::Blocker);
+        assert_eq!(driver(Some(Systemd), Some(Cgroupfs), true, true).level, Level::Warning);
     }
 }

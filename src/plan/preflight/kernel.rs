@@ -72,6 +72,29 @@ pub fn conntrack(limit: Option<u64>, used: Option<u64>, processors: u64) -> Find
         .fixed_by([Fix::Setting(name, wanted.to_string())])
 }
 
+/// What the kubelet sets by itself (cm/container_manager_linux.go, `setupKernelTunables`; from 1.2 on).
+pub const TUNABLES: [(&str, &str); 4] = [
+    ("vm.overcommit_memory", "1"),
+    ("vm.panic_on_oom", "0"),
+    ("kernel.panic", "10"),
+    ("kernel.panic_on_oops", "1"),
+];
+
+/// Those that have another value and cannot be written.
+pub fn tunables(stuck: &[(&str, &str)], version: Version) -> Finding {
+    let check = "proc-sys";
+    match stuck.first() {
+        Some((name, value)) if version.minor >= 2 => Finding::bad(
+            check,
+            Level::Blocker,
+            format!("{name} is not {value}, and /proc/sys is read-only"),
+            "the kubelet sets it and ends where it cannot",
+            format!("sysctl -w {name}={value} on the host itself, or mount -o remount,rw /proc/sys"),
+        ),
+        _ => Finding::ok(check, "the kubelet can set what it sets"),
+    }
+}
+
 /// The kernel's log: the kubelet ends when it cannot watch it for OOM kills (oom_watcher_linux.go of 1.20;
 /// until 1.14 it left that to cAdvisor, which goes on without).
 pub fn kmsg(there: bool, version: Version) -> Finding {
@@ -113,6 +136,18 @@ mod tests {
         assert_eq!(absent.what, "m is not loaded");
         assert_eq!(absent.fixes.first(), Some(&Fix::Module("m")));
         assert!(look(None, None).fixes.is_empty());
+    }
+
+    #[test]
+    fn settings_that_the_kubelet_cannot_make() {
+        let stuck = [("kernel.panic", "10")];
+        assert_eq!(tunables(&[], V(20)).level, Level::Ok);
+        assert_eq!(tunables(&stuck, V(1)).level, Level::Ok);
+        assert_eq!(
+            tunables(&stuck, V(20)).to_string(),
+            "kernel.panic is not 10, and /proc/sys is read-only: the kubelet sets it and ends where it cannot: \
+             sysctl -w kernel.panic=10 on the host itself, or mount -o remount,rw /proc/sys"
+        );
     }
 
     #[test]

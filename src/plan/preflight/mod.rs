@@ -14,14 +14,15 @@ use serde_json::{Value, json};
 
 pub use cgroup::{Cgroups, cgroups, driver};
 pub use host::{Room, Validity, best, clock, manifests, name, room};
-pub use kernel::{conntrack, kmsg, setting, swap};
+pub use kernel::{TUNABLES, conntrack, kmsg, setting, swap, tunables};
 pub use network::{Bridge, bridge, cni, subnet};
 pub use resolver::{RESOLVED, resolver};
 pub use runtime_config::{containerd_driver, crio_driver, imports, is_without_cri};
 pub use sockets::{HEALTH, Listener, holder, listeners, port};
 
 /// The names of all checks.
-pub const CHECKS: [&str; 18] = [
+pub const CHECKS: [&str; 20] = [
+    "kubelet",
     "subnet",
     "cni",
     "bridge",
@@ -32,6 +33,7 @@ pub const CHECKS: [&str; 18] = [
     "br_netfilter",
     "ip_forward",
     "conntrack",
+    "proc-sys",
     "kmsg",
     "name",
     "resolv-conf",
@@ -168,14 +170,7 @@ impl fmt::Display for Finding {
 /// The table of `--check`: level, check, and the line.
 pub fn table(findings: &[Finding]) -> String {
     let width = findings.iter().map(|f| f.check.len()).max().unwrap_or(0);
-    let line = |f: &Finding| {
-        format!(
-            "{:<7}  {:<width$}  {f}
-",
-            f.level.word(),
-            f.check
-        )
-    };
+    let line = |f: &Finding| format!("{:<7}  {:<width$}  {f}\n", f.level.word(), f.check);
     findings.iter().map(line).collect::<Vec<_>>().concat()
 }
 

@@ -30,8 +30,7 @@ fn paths(value: &Value, at: &str, found: &mut Vec<String>) {
 
 #[test]
 fn nothing_is_outside_its_life() {
-    let extras =
-        ["", "--api-servers=x --container-runtime remote --config-dir=/d --v=2 --pod_manifest_path=/m"];
+    let extras = ["", "--api-servers=x --cadvisor-port 0 --config-dir=/d --v=2 --pod_manifest_path=/m"];
     for minor in 0..=NEWEST_KNOWN.minor {
         let column = u8::try_from(minor).unwrap();
         for (wanted, extra) in variants(minor).iter().flat_map(|w| extras.map(|e| (w, e))) {
