@@ -73,6 +73,15 @@ impl<'a> Progress<'a> {
             Error::deadline(format!("{}: not within {}: {why}", self.what, deadline.timeout()))
         }
     }
+
+    fn no_patience(&self, deadline: &Deadline, after: Duration, why: &str) -> Error {
+        Error::deadline(format!(
+            "{}: {why}: it asks to be left alone for {} s, more than --timeout {} leaves",
+            self.what,
+            after.as_secs(),
+            deadline.timeout()
+        ))
+    }
 }
 
 /// Waits a moment before a look at what others are changing, a longer one each time.
@@ -99,7 +108,8 @@ pub fn for_the_clock(deadline: &Deadline) -> Result<()> {
 
 /// Attempts something until it succeeds, can never succeed, or the deadline passes (exit 75). Pauses
 /// are drawn from spans that grow from 50 ms to 5 s (full jitter), and end when the clock is set; what the
-/// other side asks for (`Retry-After`) comes on top, lest all who were told the same come back at once.
+/// other side asks for (`Retry-After`) comes on top whatever the clock does, lest all who were told the same
+/// come back at once.
 pub fn retry<T>(deadline: &Deadline, what: &str, attempt: impl FnMut() -> Result<T, Retry>) -> Result<T> {
     retry_every(deadline, what, LONGEST_PAUSE, attempt)
 }
@@ -137,21 +147,30 @@ fn attempts(
         if deadline.passed() {
             return Err(progress.give_up(deadline, &why));
         }
-        progress.report(&why);
-        let mut left = clock::jitter(span) + after.unwrap_or_default();
         // A server that asks for more patience than is left gets no further request.
-        if deadline.left().is_some_and(|until| after.is_some_and(|a| a > until)) {
-            return Err(progress.give_up(deadline, &why));
+        if let Some(after) = after.filter(|a| deadline.left().is_some_and(|until| *a > until)) {
+            return Err(progress.no_patience(deadline, after, &why));
         }
-        left = deadline.left().map_or(left, |until| left.min(until));
-        let end = Instant::now() + left;
-        while let Some(rest) = end.checked_duration_since(Instant::now()).filter(|d| !d.is_zero()) {
-            if clock::sleep_until_set(rest.min(REPORT_EVERY).max(Duration::from_millis(1))) {
-                break;
-            }
+        progress.report(&why);
+        let (asked, chance) = (after.unwrap_or_default(), clock::jitter(span));
+        let most = deadline.left().unwrap_or(Duration::MAX);
+        rest(asked.min(most), (asked + chance).min(most), |part| {
+            let is_set = clock::sleep_until_set(part);
             progress.report(&why);
-        }
+            is_set
+        });
         span = (span * 2).min(longest);
+    }
+}
+
+/// Sleeps for `whole` by parts; once `sleep` says that the clock was set, for what was `asked` only.
+fn rest(asked: Duration, whole: Duration, mut sleep: impl FnMut(Duration) -> bool) {
+    let begun = Instant::now();
+    let mut end = whole;
+    while let Some(left) = end.checked_sub(begun.elapsed()).filter(|d| !d.is_zero()) {
+        if sleep(left.min(REPORT_EVERY).max(Duration::from_millis(1))) {
+            end = asked;
+        }
     }
 }
 
@@ -204,6 +223,24 @@ mod tests {
         let error =
             retry::<()>(&deadline, "x", || Err(Retry::Later { why: "busy".into(), after })).unwrap_err();
         assert_eq!(error.exit, Exit::Deadline);
+        assert_eq!(
+            error.to_string(),
+            "x: busy: it asks to be left alone for 60 s, more than --timeout 20s leaves"
+        );
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_ends_the_chance_part_of_a_pause_only() {
+        let asked = Duration::from_millis(60);
+        let started = Instant::now();
+        rest(asked, asked + Duration::from_secs(20), |part| {
+            pause(part.min(Duration::from_millis(5)));
+            true
+        });
+        assert!((asked..Duration::from_secs(10)).contains(&started.elapsed()));
+        let started = Instant::now();
+        rest(Duration::ZERO, Duration::from_secs(20), |_| true);
         assert!(started.elapsed() < Duration::from_secs(10));
     }
 }
