@@ -130,18 +130,6 @@ fn path(version: &str, name: Option<&str>) -> String {
     name.map_or_else(|| list.clone(), |name| format!("{list}/{name}"))
 }
 
-impl Kube<'_> {
-    /// Any object, `None` if there is none.
-    pub(super) fn object_at(&self, path: &str) -> Result<Option<Value>> {
-        let answer = self.call("GET", path, None)?;
-        match answer.status {
-            200 => Ok(Some(self.object(&answer)?)),
-            404 if status(&answer)["reason"] == "NotFound" => Ok(None),
-            _ => Err(self.unexpected(&answer)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

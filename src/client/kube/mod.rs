@@ -85,7 +85,12 @@ impl<'c> Kube<'c> {
 
     /// A Node, `None` if there is none of that name.
     pub fn node(&self, name: &str) -> Result<Option<Value>> {
-        let answer = self.call("GET", &node_path(name), None)?;
+        self.object_at(&node_path(name))
+    }
+
+    /// Any object, `None` if there is none.
+    pub(super) fn object_at(&self, path: &str) -> Result<Option<Value>> {
+        let answer = self.call("GET", path, None)?;
         match answer.status {
             200 => Ok(Some(self.object(&answer)?)),
             404 if status(&answer)["reason"] == "NotFound" => Ok(None),
@@ -106,7 +111,7 @@ impl<'c> Kube<'c> {
     }
 
     /// Merge-patches a Node (RFC 7386, served since 1.0). A resourceVersion in it guards the write;
-    /// `None` when the Node changed in between.
+    /// `None` when the Node changed in between, or is gone.
     pub fn patch_node(&self, name: &str, patch: &Value) -> Result<Option<Value>> {
         let body = patch.to_string();
         let content = ("application/merge-patch+json", body.as_bytes());
@@ -114,6 +119,7 @@ impl<'c> Kube<'c> {
         match answer.status {
             200 => Ok(Some(self.object(&answer)?)),
             409 if status(&answer)["reason"] == "Conflict" => Ok(None),
+            404 if status(&answer)["reason"] == "NotFound" => Ok(None),
             _ => Err(self.unexpected(&answer)),
         }
     }
