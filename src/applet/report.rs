@@ -112,12 +112,6 @@ impl Report {
         Ok(())
     }
 
-    /// Takes the last step back from the report: it turned out to have changed nothing.
-    pub fn forget_last(&mut self) {
-        self.planned.pop();
-        self.changed.pop();
-    }
-
     /// Plans one step that the applet takes itself (an exec): printed under `--dry-run`.
     pub fn plan(&mut self, step: &impl Step) -> Result<()> {
         self.planned.push(line(step));

@@ -78,8 +78,12 @@ pub fn jitter(full: Duration) -> Duration {
 
 /// When this boot began, by the clock as it is set now (it may have been set since).
 pub fn boot_time() -> Option<SystemTime> {
-    let up = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;
-    SystemTime::now().checked_sub(Duration::from(up))
+    SystemTime::now().checked_sub(uptime()?)
+}
+
+/// How long this host is up, sleep included: no setting of the clock changes it.
+pub fn uptime() -> Option<Duration> {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).ok().map(Duration::from)
 }
 
 #[cfg(test)]

@@ -109,8 +109,13 @@ fn a_server_without_dual_stack_keeps_the_first_and_a_second_run_agrees() {
     let args = [&args[..], &api.admin()[..]].concat();
     let done = run(&args);
     assert_eq!(done.code, 0, "{done:?}");
+    let says = "warning: the server keeps the first podCIDR only: it has no dual stack (feature gate IPv6DualStack before 1.21)\n";
+    assert!(done.stderr.contains(says), "{done:?}");
     assert_eq!(api.node("10.34.1.1").unwrap()["spec"]["podCIDR"], "10.34.1.0/24");
-    assert!(run(&args).stderr.contains("(0 changed, 1 already so)"));
+    let again = run(&args);
+    assert!(again.stderr.contains("(0 changed, 1 already so)"));
+    let says = "warning: node 10.34.1.1 has one podCIDR only; a second cannot be added: --replace deletes and creates it again\n";
+    assert!(again.stderr.contains(says) && !again.stderr.contains("dual stack"), "{again:?}");
 }
 
 #[test]

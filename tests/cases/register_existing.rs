@@ -142,7 +142,7 @@ fn a_pod_cidr_outside_of_the_clusters_is_warned_about() {
     assert_eq!((done.code, &done.json()["warnings"]), (0, &json!([warning])));
     let inside = register(
         &api.plain,
-        &["--subnet", "10.62.9.1/24", "--cluster-cidr", "fd00::/48,10.62.0.0/16", "--json"],
+        &["--subnet", "10.62.9.1/24", "--cluster-cidr", "10.62.0.0/16,fd00::/48", "--json"],
     );
     assert_eq!(inside.json()["warnings"], json!([]));
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, shared};
-use crate::support::{Done, Scratch, between, collect, finish, kboot_with_run, until};
+use crate::support::{Done, Scratch, between, collect, finish, kboot_with_run, odd_server, until};
 
 /// A Node with everything that somebody may have given it.
 fn full(api: &Api, name: &str, cidr: &str) {
@@ -135,7 +135,7 @@ fn killed_anywhere_it_loses_nothing() {
         let done = replace(&run, &api.plain, &name, &after, &[]);
         assert_eq!(done.code, 0, "{method} {passed}: {done:?}");
         let says = format!("node {name} gets back what it had when a run deleted it at http://127.0.0.1:");
-        assert_eq!(done.stderr.contains(&says), (method, passed) != ("DELETE", false), "{done:?}");
+        assert_eq!(done.stderr.contains(&says), !is_there, "{done:?}");
         is_whole(api, &name, &format!("10.64.{}.0/24", 20 + at));
         assert!(!run.0.join(format!("kboot/node-{name}.json")).exists());
         assert!(replace(&run, &api.plain, &name, &after, &[]).stderr.contains("(0 changed, 1 already so)"));
@@ -185,4 +185,56 @@ fn a_node_that_is_being_deleted_is_waited_out() {
     let done = collect(child);
     assert!(done.code == 0 && done.stderr.contains("waiting for node replace-going"), "{done:?}");
     is_whole(api, "replace-going", "10.64.41.0/24");
+}
+
+/// A record that is another server's, or of another hour, is told of and left where it is.
+#[test]
+fn what_a_run_left_is_taken_where_it_belongs() {
+    if !crate::support::root_user() {
+        return;
+    }
+    let up = std::fs::read_to_string("/proc/uptime").unwrap();
+    let up: i64 = up.split('.').next().unwrap().parse().unwrap();
+    let missing = odd_server::json("404 Not Found", "", r#"{"kind":"Status","reason":"NotFound"}"#);
+    let list = odd_server::json("200 OK", "", r#"{"kind":"NodeList","items":[]}"#);
+    let made = odd_server::json(
+        "201 Created",
+        "",
+        r#"{"metadata":{"name":"n9"},"spec":{"podCIDR":"10.65.9.0/24"}}"#,
+    );
+    let elsewhere = "--replace takes it to this server";
+    for (age, is_here, more, ignored) in [
+        (0, false, &[][..], Some(elsewhere)),
+        (0, true, &[], None),
+        (0, false, &["--replace"], None),
+        (4000, true, &["--replace"], Some("it is older than an hour")),
+    ] {
+        let (run, server) = (Scratch::new(), odd_server::serve(&[&missing, &list, &made]));
+        let at = if is_here { server.url.as_str() } else { "http://10.0.0.9:8080" };
+        std::fs::create_dir(run.0.join("kboot")).unwrap();
+        let kept = json!({"metadata": {"uid": "u", "labels": {"zone": "z9"}}, "spec": {}});
+        let record = json!({"server": at, "uptime": up - age, "node": kept});
+        run.file("kboot/node-n9.json", record.to_string());
+        let args = [
+            "register",
+            "--server",
+            &server.url,
+            "--name",
+            "n9",
+            "--subnet",
+            "10.65.9.1/24",
+            "--timeout",
+            "20s",
+        ];
+        let done = finish(&mut kboot_with_run(&run.0, &[&args[..], more].concat()));
+        assert_eq!(done.code, 0, "{done:?}");
+        let body: Value = serde_json::from_str(&server.requests.lock().unwrap()[2].2).unwrap();
+        assert_eq!(body["metadata"]["labels"]["zone"].is_null(), ignored.is_some(), "{done:?}");
+        let says = ignored.map_or_else(
+            || format!("node n9 gets back what it had when a run deleted it at {at}\n"),
+            |why| format!("what node n9 had when a run deleted it at {at} is not given back, {why}: /run/kboot/node-n9.json has it\n"),
+        );
+        assert!(done.stderr.contains(&says), "{says}: {done:?}");
+        assert_eq!(run.0.join("kboot/node-n9.json").exists(), ignored.is_some());
+    }
 }

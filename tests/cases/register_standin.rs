@@ -39,6 +39,7 @@ fn a_stand_in_for_kubernetes_1_0() {
     let server = serve(&[&missing, &answer("200 OK", "", list), &twice, &there]);
     let done = register(&server.url, &["--subnet", "10.67.1.1/24"]);
     assert!(done.code == 0 && done.stderr.contains("(0 changed, 1 already so)"), "{done:?}");
+    assert!(!done.stderr.contains("kubectl create"), "it was somebody else's doing: {done:?}");
     let requests = server.requests.lock().unwrap();
     let body: Value = serde_json::from_str(&requests[2].2).unwrap();
     assert_eq!(body["spec"], json!({"podCIDR": "10.67.1.0/24"}), "nothing that 1.0 does not know");
@@ -182,4 +183,57 @@ fn a_list_of_any_length_takes_no_memory() {
             "{done:?}"
         );
     }
+}
+
+/// Methods that a stand-in was asked with, which answered these one after the other.
+fn asked(answers: &[&str], more: &[&str]) -> (Done, Vec<String>) {
+    let server = serve(answers);
+    let done = register(&server.url, &[&["--subnet", "10.67.7.1/24"], more].concat());
+    let requests = server.requests.lock().unwrap();
+    (done, requests.iter().map(|r| format!("{} {}", r.0, r.1)).collect())
+}
+
+const MADE: &str = r#"{"metadata":{"name":"10.67.7.1"},"spec":{"podCIDR":"10.67.7.0/24"}}"#;
+const NO_NODES: &str = r#"{"kind":"NodeList","items":[]}"#;
+
+/// Whether another Node has the subnet is good to know; a server that cannot tell keeps no Node back.
+#[test]
+fn a_list_that_never_ends_is_done_without() {
+    let missing = failure(404, "NotFound", "");
+    let broken = failure(500, "InternalError", "too large");
+    let impatient = answer("429 Too Many Requests", "Retry-After: 400\r\n", "{}");
+    let made = answer("201 Created", "", MADE);
+    let cut =
+        "HTTP/1.1 200 OK\r\nContent-Length: 900\r\nConnection: close\r\n\r\n{\"items\":[{\"metadata\":{";
+    for (answers, lists) in
+        [(&[&missing[..], &broken, cut, &made][..], 2), (&[&missing[..], &impatient, &made], 1)]
+    {
+        let (done, asked) = asked(answers, &[]);
+        let warns = "warning: whether another Node has this podCIDR is not known: the list of Nodes: ";
+        assert!(done.code == 0 && done.stderr.contains(warns), "{done:?}");
+        assert_eq!(asked.len(), lists + 2, "{asked:?}");
+    }
+}
+
+#[test]
+fn a_node_that_goes_before_the_patch_is_looked_at_again() {
+    let (missing, list) = (failure(404, "NotFound", ""), answer("200 OK", "", NO_NODES));
+    let (there, made) = (answer("200 OK", "", MADE), answer("201 Created", "", MADE));
+    let (done, asked) = asked(&[&there, &missing, &missing, &list, &made], &[]);
+    assert!(done.code == 0 && done.stderr.contains("(1 changed, 0 already so)"), "{done:?}");
+    let methods: Vec<&str> = asked.iter().filter_map(|a| a.split(' ').next()).collect();
+    assert_eq!(methods, ["GET", "PATCH", "GET", "GET", "POST"]);
+}
+
+#[test]
+fn another_pod_cidr_than_was_given_is_told_with_both() {
+    let (missing, list) = (failure(404, "NotFound", ""), answer("200 OK", "", NO_NODES));
+    let other = answer("201 Created", "", &MADE.replace("10.67.7.0", "10.67.8.0"));
+    let server = serve(&[&missing, &list, &other]);
+    let done = register(&server.url, &["--subnet", "10.67.7.1/24", "-q"]);
+    let says = format!(
+        "kboot register: {}: node 10.67.7.1: the server was given podCIDR 10.67.7.0/24, and has 10.67.8.0/24",
+        server.url
+    );
+    assert_eq!(done.error(), (1, says.as_str()));
 }

@@ -137,7 +137,6 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let node = settler.settle(report)?;
     let mut cidrs = wanted.pod_cidrs.clone();
     if !report.dry_run {
-        settler.read_back(&node, report)?;
         cidrs = node::pod_cidrs(&node);
         if args.wait_ready {
             ready::wait(settler.kube, &node, &deadline)?;
@@ -167,7 +166,7 @@ fn check(args: &Args) -> Result<()> {
 fn wanted(args: &Args, name: NodeName, lease: &Lease) -> Wanted {
     Wanted {
         name,
-        pod_cidrs: lease.subnets().map(|c| c.network()).collect(),
+        pod_cidrs: pod_cidrs(&args.lease_options().subnet, &args.cluster_cidr.concat(), lease),
         labels: args.label.clone(),
         annotations: args.annotation.clone(),
         taints: args.taint.clone(),
@@ -176,6 +175,14 @@ fn wanted(args: &Args, name: NodeName, lease: &Lease) -> Wanted {
         external_cloud: args.cloud_provider.is_some(),
         unschedulable: args.unschedulable,
     }
+}
+
+/// The pod networks in the order of --subnet, else of --cluster-cidr; flannel's lease has none.
+fn pod_cidrs(given: &[Cidr], cluster: &[Cidr], lease: &Lease) -> Vec<Cidr> {
+    let order = if given.is_empty() { cluster } else { given };
+    let mut list: Vec<Cidr> = lease.subnets().map(|c| c.network()).collect();
+    list.sort_by_key(|cidr| order.iter().position(|o| o.is_ipv4() == cidr.is_ipv4()));
+    list
 }
 
 fn cidrs(text: &str) -> Result<Vec<Cidr>, String> {
@@ -193,5 +200,30 @@ fn arch() -> &'static str {
         "aarch64" => "arm64",
         "x86" => "386",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_pod_networks_is_the_one_that_is_given() {
+        let list = |texts: &[&str]| texts.iter().map(|t| t.parse::<Cidr>().unwrap()).collect::<Vec<_>>();
+        let (four, six) = ("10.42.3.1/24", "fd00:42:0:3::1/64");
+        let lease = Lease { subnet: list(&[four]).pop(), subnet6: list(&[six]).pop(), ..Lease::default() };
+        for (given, cluster, is_six_first) in [
+            (&[][..], &[][..], false),
+            (&[six, four], &[], true),
+            (&[four, six], &["fd00:42::/48", "10.42.0.0/16"], false),
+            (&[], &["fd00:42::/48", "10.42.0.0/16"], true),
+            (&[], &["10.42.0.0/16", "fd00:42::/48"], false),
+        ] {
+            let mut wanted = list(&["10.42.3.0/24", "fd00:42:0:3::/64"]);
+            if is_six_first {
+                wanted.reverse();
+            }
+            assert_eq!(pod_cidrs(&list(given), &list(cluster), &lease), wanted, "{given:?} {cluster:?}");
+        }
     }
 }

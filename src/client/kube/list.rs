@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io::BufReader;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
@@ -18,8 +18,14 @@ use crate::sys::wait::{Retry, retry};
 /// From the server's cache, in whatever version that is. (1.0 to 1.2 have none, and take no notice.)
 const PATH: &str = "/api/v1/nodes?resourceVersion=0";
 
-/// The longest that one list may take.
+/// The longest that the first list may take; one more gets half of the time that is left.
 const LONGEST: Duration = Duration::from_mins(1);
+
+/// So many lists are begun that the server does not bring to an end.
+const ATTEMPTS: usize = 2;
+
+/// A failure that took so long is one of a server that is there.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Gets a Node's name, podCIDR and podCIDRs; says whether to stop.
 pub type See<'s> = &'s mut dyn FnMut(&str, &[String]) -> bool;
@@ -33,17 +39,47 @@ pub enum Looked {
     Stopped,
     /// The server does not show the list to these credentials, in its words.
     Refused(String),
+    /// The server does not bring it to an end: why.
+    Broken(String),
 }
 
 impl Kube<'_> {
-    /// Shows every Node to `see`, in constant memory. A list that breaks off is begun again.
+    /// Shows every Node to `see`, in constant memory. A list that breaks off is begun once more; a server
+    /// that is not there at all is waited for.
     pub fn look_through_nodes(&self, see: See<'_>) -> Result<Looked> {
         let what = self.client.base().to_string();
-        retry(self.deadline, &what, || match self.client.stream(PATH, self.deadline.attempt(LONGEST))? {
+        let mut broken = 0;
+        retry(self.deadline, &what, || {
+            let begun = Instant::now();
+            let answer = self.client.stream(PATH, self.share(broken));
+            let is_there = answer.is_ok() || begun.elapsed() >= SILENCE;
+            let looked = answer.map_err(Retry::from).and_then(|answer| self.read_list(answer, see));
+            let Err(Retry::Later { why, after }) = looked else { return looked };
+            broken += usize::from(is_there);
+            let is_late = self.deadline.left().is_some_and(|left| after.unwrap_or_default() >= left);
+            if is_there && (broken == ATTEMPTS || is_late) {
+                return Ok(Looked::Broken(why));
+            }
+            Err(Retry::Later { why, after })
+        })
+    }
+
+    /// The time for one list, of which something is left for what comes after it.
+    fn share(&self, broken: usize) -> Duration {
+        if self.deadline.is_once() {
+            return LONGEST;
+        }
+        let half = self.deadline.left().map(|left| left / 2);
+        let most = if broken == 0 { LONGEST } else { LONGEST * 10 };
+        half.map_or(most, |half| half.min(most))
+    }
+
+    fn read_list(&self, answer: Answer, see: See<'_>) -> Result<Looked, Retry> {
+        match answer {
             Answer::Stream(stream) => self.look_through(stream, see),
             Answer::Whole(answer) if answer.status == 403 => Ok(Looked::Refused(words(&answer))),
             Answer::Whole(answer) => Err(busy(&answer).unwrap_or_else(|| self.unexpected(&answer).into())),
-        })
+        }
     }
 
     fn look_through(&self, mut stream: Stream, see: See<'_>) -> Result<Looked, Retry> {

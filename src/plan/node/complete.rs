@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::anew::spec_of;
+use super::anew::{spec_of, with_kept_taints};
 use super::body::{annotations, labels, pod_spec, taint_json};
-use super::meta::is_controllers;
 use super::pods::{Pods, compare};
 use super::{Taint, Wanted};
 
@@ -85,11 +84,8 @@ fn missing_taints(
     }
     let has = &node["spec"]["taints"];
     let mut taints = with_taints(has, &wanted.taints);
-    for kept in keepsake.iter().filter_map(|k| k["spec"]["taints"].as_array()).flatten() {
-        let is_there = |t: &&Value| t["key"] == kept["key"] && t["effect"] == kept["effect"];
-        if !is_controllers(kept) && !taints.iter().any(|t| is_there(&t)) {
-            taints.push(kept.clone());
-        }
+    if let Some(kept) = keepsake {
+        taints = with_kept_taints(taints, kept);
     }
     let is_same = has.as_array().map_or(taints.is_empty(), |has| *has == taints);
     Ok((!is_same).then_some(Value::Array(taints)))

@@ -8,6 +8,8 @@ mod pods;
 mod ready;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_anew;
 
 use std::fmt;
 
@@ -15,13 +17,14 @@ use serde_json::{Map, Value};
 
 use super::shell::quote;
 use crate::types::{Cidr, NodeName};
-pub use anew::keepsake;
+pub use anew::{keepsake, left_with_one};
 use body::body;
 pub use meta::{Annotation, Label, Taint};
 pub use pods::{Holder, Pods, compare, holder, outside_of, pod_cidrs};
 pub use ready::{complaints, is_ready};
 
 /// What the Node is to be.
+#[derive(Clone)]
 pub struct Wanted {
     /// Its name.
     pub name: NodeName,
@@ -64,7 +67,7 @@ pub struct May {
 }
 
 /// A change to the Node.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Step {
     /// POST.
     Create(Value),
@@ -98,15 +101,19 @@ impl fmt::Display for Step {
 }
 
 /// Whether the Node is to be given the wanted pod networks, which no other Node may have then.
-pub fn claims(wanted: &Wanted, node: Option<&Value>) -> bool {
-    node.is_none_or(|node| compare(&wanted.pod_cidrs, node) != Pods::Same)
+pub fn claims(wanted: &Wanted, node: Option<&Value>, may: May) -> bool {
+    node.is_none_or(|node| match compare(&wanted.pod_cidrs, node) {
+        Pods::Same => false,
+        Pods::First => may.replace,
+        Pods::Missing | Pods::Other(_) => true,
+    })
 }
 
 /// Plans from what there is. The error says what differs and is not kboot's to change unasked.
 pub fn plan(wanted: &Wanted, found: Found<'_>, may: May) -> Result<Vec<Step>, String> {
-    let differs = found.node.and_then(|node| Some((node, anew::difference(wanted, node)?)));
+    let differs = found.node.and_then(|node| Some((node, anew::difference(wanted, node, may)?)));
     if let Some((node, differs)) = differs {
-        return anew::steps(wanted, node, &differs, found.holder, may);
+        return anew::steps(wanted, node, &differs, found, may);
     }
     if let Some(holder) = found.holder {
         return Err(holder.refusal());

@@ -40,22 +40,23 @@ pub fn pod_cidrs(node: &Value) -> Vec<Cidr> {
 pub enum Pods {
     /// It has none.
     Missing,
-    /// The same, or the first of two.
+    /// The same, in whatever order.
     Same,
+    /// The first of two alone. What a server without dual stack keeps (observed on 1.20); on one that has
+    /// it a second cannot be added.
+    First,
     /// Others, as the Node has them.
     Other(String),
 }
 
-/// Both families count.
+/// Compares them.
 pub fn compare(wanted: &[Cidr], node: &Value) -> Pods {
     let texts = texts(node);
     let has: Vec<Option<Cidr>> = texts.iter().map(|t| read(t)).collect();
-    let same = |wanted: &[Cidr]| has.iter().copied().eq(wanted.iter().copied().map(Some));
-    match has.len() {
-        0 => Pods::Missing,
-        // A server without dual stack keeps the first of two (observed on 1.20).
-        1 if same(&wanted[..wanted.len().min(1)]) => Pods::Same,
-        _ if same(wanted) => Pods::Same,
+    match has[..] {
+        [] => Pods::Missing,
+        _ if has.len() == wanted.len() && wanted.iter().all(|w| has.contains(&Some(*w))) => Pods::Same,
+        [Some(one)] if wanted.first() == Some(&one) => Pods::First,
         _ => Pods::Other(texts.join(",")),
     }
 }
@@ -98,14 +99,18 @@ impl Holder {
 
 /// What a podCIDR outside of the controller-manager's --cluster-cidr leads to: with
 /// --allocate-node-cidrs it marks those of all Nodes as taken when it starts, and ends with status 255 over
-/// one that is not inside (kubernetes#82773, #95948; seen on 1.20.2).
+/// one that is not inside the cluster's network of the same index (kubernetes#82773, #95948; seen on 1.20.2).
 pub fn outside_of(cluster: &[Cidr], pods: &[Cidr]) -> Option<String> {
-    let inside = |pod: &Cidr| cluster.iter().any(|c| c.covers(pod));
-    let pod = pods.iter().find(|pod| !cluster.is_empty() && !inside(pod))?;
-    let cluster: Vec<String> = cluster.iter().map(ToString::to_string).collect();
+    let inside = |at: usize, pod: &Cidr| cluster.get(at).is_some_and(|c| c.covers(pod));
+    let (at, pod) = pods.iter().enumerate().find(|(at, pod)| !cluster.is_empty() && !inside(*at, pod))?;
+    let (which, advice) = if cluster.iter().any(|c| c.covers(pod)) {
+        (format!("number {} of ", at + 1), "the Node's podCIDRs are to be in its order")
+    } else {
+        (String::new(), "flannel's Network is to lie inside")
+    };
+    let list = cluster.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     Some(format!(
-        "podCIDR {pod} is outside of --cluster-cidr {}: a kube-controller-manager with --allocate-node-cidrs \
-         does not start any more once a Node has it: flannel's Network is to lie inside",
-        cluster.join(",")
+        "podCIDR {pod} is outside of {which}--cluster-cidr {list}: a kube-controller-manager with \
+         --allocate-node-cidrs does not start any more once a Node has it: {advice}"
     ))
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-fn wanted(cidrs: &[&str]) -> Wanted {
+pub(super) fn wanted(cidrs: &[&str]) -> Wanted {
     Wanted {
         name: "10.10.48.1".parse().unwrap(),
         pod_cidrs: cidrs.iter().map(|c| c.parse::<Cidr>().unwrap().network()).collect(),
@@ -18,15 +18,15 @@ fn wanted(cidrs: &[&str]) -> Wanted {
     }
 }
 
-fn there(node: &Value) -> Found<'_> {
+pub(super) fn there(node: &Value) -> Found<'_> {
     Found { node: Some(node), ..Found::default() }
 }
 
-const NOT: May = May { replace: false, force: false };
-const REPLACE: May = May { replace: true, force: false };
-const FORCE: May = May { replace: true, force: true };
+pub(super) const NOT: May = May { replace: false, force: false };
+pub(super) const REPLACE: May = May { replace: true, force: false };
+pub(super) const FORCE: May = May { replace: true, force: true };
 
-fn created(wanted: &Wanted) -> Value {
+pub(super) fn created(wanted: &Wanted) -> Value {
     match &plan(wanted, Found::default(), NOT).unwrap()[..] {
         [Step::Create(node)] => node.clone(),
         other => panic!("{other:?}"),
@@ -56,6 +56,9 @@ fn the_node_that_was_made_is_what_is_wanted() {
     let mut truncated = created(&two);
     truncated["spec"] = json!({"podCIDR": "10.42.3.0/24", "podCIDRs": ["10.42.3.0/24"]});
     assert!(plan(&two, there(&truncated), NOT).unwrap().is_empty());
+    let mut turned = created(&two);
+    turned["spec"]["podCIDRs"] = json!(["fd00:42:0:3::/64", "10.42.3.0/24"]);
+    assert!(plan(&two, there(&turned), REPLACE).unwrap().is_empty());
 }
 
 #[test]
@@ -109,14 +112,17 @@ fn what_old_servers_let_pass_is_understood() {
         node["spec"]["podCIDR"] = json!(has);
         let planned = plan(&want, there(&node), NOT);
         assert_eq!(planned.is_ok_and(|steps| steps.is_empty()), same, "{has}");
-        assert_eq!(claims(&want, Some(&node)), !same);
+        assert_eq!(claims(&want, Some(&node), NOT), !same);
     }
     let mut empty = created(&want);
     empty["spec"] = json!({"podCIDR": ""});
-    assert!(claims(&want, Some(&empty)) && claims(&want, None));
+    assert!(claims(&want, Some(&empty), NOT) && claims(&want, None, NOT));
     let two = wanted(&["10.10.48.1/24", "fd00:42:0:3::1/64"]);
-    for other in [json!(["fd00:42:0:3::/64", "10.10.48.0/24"]), json!(["10.10.48.0/24", "fd00:42:0:4::/64"])]
-    {
+    for other in [
+        json!(["10.10.48.0/24", "10.10.48.0/24"]),
+        json!(["10.10.48.0/24", "fd00:42:0:4::/64"]),
+        json!(["fd00:42:0:3::/64"]),
+    ] {
         let mut node = created(&two);
         node["spec"]["podCIDRs"] = other;
         assert!(plan(&two, there(&node), NOT).is_err());
@@ -146,11 +152,12 @@ fn a_pod_network_that_another_node_has_is_named_with_it() {
         let error = plan(&want, Found { holder, ..Found::default() }, FORCE).unwrap_err();
         assert_eq!(error, format!("podCIDR {says}: {advice}"));
         let error = plan(&want, Found { holder, ..there(&node) }, FORCE).unwrap_err();
-        assert!(
-            error.starts_with(
-                "node 10.10.48.1 has podCIDR 10.10.50.0/24, wanted is 10.10.48.0/24,fd00:42:0:3::/64, which "
-            ) && error.ends_with(&says[says.find(' ').unwrap()..]) | error.contains(advice),
-            "{error}"
+        let words = says.split_once(' ').unwrap().1;
+        assert_eq!(
+            error,
+            format!(
+                "node 10.10.48.1 has podCIDR 10.10.50.0/24, wanted is 10.10.48.0/24,fd00:42:0:3::/64, which {words}: {advice}"
+            )
         );
     }
 }
@@ -207,7 +214,7 @@ fn a_node_that_was_deleted_comes_back_with_all_it_had() {
         {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"},
     ]);
     old["status"] = json!({"images": []});
-    let kept = keepsake(&old);
+    let kept = keepsake(&old, None);
     assert!(kept["status"].is_null());
     let found = Found { keepsake: Some(&kept), ..Found::default() };
     let steps = plan(&want, found, NOT).unwrap();
@@ -252,4 +259,11 @@ fn a_pod_network_outside_of_the_clusters() {
         "{says}"
     );
     assert!(outside_of(&cidrs(&["10.10.0.0/16"]), &pods).unwrap().starts_with("podCIDR fd00:42:0:3::/64 is"));
+    // Compared index by index there.
+    let six_first = cidrs(&["fd00:42::/48", "10.10.0.0/16"]);
+    assert_eq!(outside_of(&six_first, &cidrs(&["fd00:42:0:3::/64", "10.10.48.0/24"])), None);
+    assert_eq!(
+        outside_of(&six_first, &pods).unwrap(),
+        "podCIDR 10.10.48.0/24 is outside of number 1 of --cluster-cidr fd00:42::/48,10.10.0.0/16: a kube-controller-manager with --allocate-node-cidrs does not start any more once a Node has it: the Node's podCIDRs are to be in its order"
+    );
 }
