@@ -135,13 +135,10 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
         may: May { replace: args.replace, force: args.force },
     };
     let node = settler.settle(report)?;
-    let mut cidrs = wanted.pod_cidrs.clone();
-    if !report.dry_run {
-        cidrs = node::pod_cidrs(&node);
-        if args.wait_ready {
-            ready::wait(settler.kube, &node, &deadline)?;
-        }
+    if args.wait_ready && !report.dry_run {
+        ready::wait(settler.kube, &node, &deadline)?;
     }
+    let cidrs = if report.dry_run { wanted.pod_cidrs.clone() } else { node::pod_cidrs(&node) };
     let cidrs: Vec<String> = cidrs.iter().map(ToString::to_string).collect();
     report.summary(format_args!("node {} podCIDR {} at {}", wanted.name, cidrs.join(","), server.url));
     Ok(())
@@ -181,7 +178,8 @@ fn wanted(args: &Args, name: NodeName, lease: &Lease) -> Wanted {
 fn pod_cidrs(given: &[Cidr], cluster: &[Cidr], lease: &Lease) -> Vec<Cidr> {
     let order = if given.is_empty() { cluster } else { given };
     let mut list: Vec<Cidr> = lease.subnets().map(|c| c.network()).collect();
-    list.sort_by_key(|cidr| order.iter().position(|o| o.is_ipv4() == cidr.is_ipv4()));
+    let place = |cidr: &Cidr| order.iter().position(|o| o.is_ipv4() == cidr.is_ipv4());
+    list.sort_by_key(|cidr| place(cidr).unwrap_or(usize::MAX));
     list
 }
 
@@ -218,6 +216,7 @@ mod tests {
             (&[four, six], &["fd00:42::/48", "10.42.0.0/16"], false),
             (&[], &["fd00:42::/48", "10.42.0.0/16"], true),
             (&[], &["10.42.0.0/16", "fd00:42::/48"], false),
+            (&[], &["10.42.0.0/16"], false),
         ] {
             let mut wanted = list(&["10.42.3.0/24", "fd00:42:0:3::/64"]);
             if is_six_first {

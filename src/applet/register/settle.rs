@@ -65,7 +65,9 @@ impl Settler<'_> {
         let there = Found { node: found.as_ref(), holder: holder.as_ref(), keepsake: kept };
         let steps = node::plan(wanted, there, self.may).map_err(Error::conflict)?;
         self.tell(there, record.as_ref(), &steps, report);
+        let mut is_settled = record.as_ref().is_none_or(|r| r.ignored.is_none());
         if let (Some(node), [Step::Delete(..), ..], false) = (&found, &steps[..], report.dry_run) {
+            is_settled = true;
             self.keep(&node::keepsake(node, kept), report);
         }
         let mut now = Value::Null;
@@ -83,7 +85,7 @@ impl Settler<'_> {
         } else {
             self.read_back(there, &now, report)?;
         }
-        if record.is_none_or(|r| r.ignored.is_none()) {
+        if is_settled {
             keepsake::remove(name);
         }
         Ok(now)

@@ -154,7 +154,7 @@ fn attempts(
         progress.report(&why);
         let (asked, chance) = (after.unwrap_or_default(), clock::jitter(span));
         let most = deadline.left().unwrap_or(Duration::MAX);
-        rest(asked.min(most), (asked + chance).min(most), |part| {
+        rest(asked.min(most), asked.saturating_add(chance).min(most), |part| {
             let is_set = clock::sleep_until_set(part);
             progress.report(&why);
             is_set
