@@ -12,15 +12,16 @@ use super::kube::{Kube, REFUSED_FOR};
 use super::yaml;
 use crate::error::{Context, Error, Result};
 use crate::sys::http::certificate::Certificate;
+use crate::sys::http::key::pem;
 use crate::sys::http::{Client, Tls, certificates};
 use crate::sys::wait::{Deadline, Retry, retry};
 use crate::types::{BootstrapToken, CaHash, Url};
 
 const PATH: &str = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
 
-/// A CA that the token's secret and a pinned hash vouch for.
+/// CAs that the token's secret and pinned hashes vouch for.
 pub struct ClusterInfo {
-    /// PEM.
+    /// PEM; the pinned ones only.
     pub ca: Vec<u8>,
     /// Where the cluster says that it is.
     pub server: String,
@@ -43,7 +44,7 @@ pub fn discover(
     let unchecked = open(None, true)?;
     let text = ask(&unchecked, Some(token), deadline)?;
     let info = read(&text).context(format_args!("{url}: cluster-info"))?;
-    check_pins(&info.ca, pins).context(url)?;
+    let info = ClusterInfo { ca: keep_pinned(&info.ca, pins).context(url)?, ..info };
     let checked = open(Some(("cluster-info".to_owned(), info.ca.clone())), false)?;
     let again = ask(&checked, None, deadline).context("the CA in cluster-info")?;
     if again != text {
@@ -113,19 +114,24 @@ fn read(text: &str) -> Result<ClusterInfo> {
     Ok(ClusterInfo { ca, server: cluster["server"].as_str().unwrap_or_default().to_owned() })
 }
 
-/// kubeadm's rule: one of the CAs has one of the hashes.
-fn check_pins(ca: &[u8], pins: &[CaHash]) -> Result<()> {
+/// The CAs that the hashes pin, and no others (kubeadm takes them all as soon as one is): whoever knows a
+/// token that many hosts share could sign a bundle with a CA of his own beside the real one.
+fn keep_pinned(ca: &[u8], pins: &[CaHash]) -> Result<Vec<u8>> {
     let list = certificates("cluster-info", ca).map_err(|e| Error::failed(e.to_string()))?;
-    let hashes: Vec<CaHash> =
-        list.iter().filter_map(|c| Certificate::read(c)).map(|c| c.key_hash()).collect();
-    if hashes.iter().any(|h| pins.contains(h)) {
-        return Ok(());
+    let hashed: Vec<_> =
+        list.iter().filter_map(|der| Some((Certificate::read(der)?.key_hash(), der))).collect();
+    let pinned = hashed.iter().filter(|(hash, _)| pins.contains(hash));
+    let pinned: String = pinned.map(|(_, der)| pem("CERTIFICATE", der)).collect();
+    if !pinned.is_empty() {
+        return Ok(pinned.into_bytes());
     }
-    let show = |list: &[CaHash]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+    let show = |list: &mut dyn Iterator<Item = &CaHash>| {
+        list.map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+    };
     Err(Error::failed(format!(
         "the server's CA is not the pinned one: {} instead of {}",
-        show(&hashes),
-        show(pins)
+        show(&mut hashed.iter().map(|(hash, _)| hash)),
+        show(&mut pins.iter())
     )))
 }
 

@@ -146,7 +146,18 @@ fn whoever_is_in_between_gets_no_token() {
             && done.stderr.contains("cluster-info is not the same over the TLS that it vouches for"),
         "{done:?}"
     );
-    for server in [between, unsteady] {
+    // Somebody who knows the token signs a bundle with a CA of his own beside the pinned one.
+    let both = dir.file("both.pem", shell("cat $1 $2", &[&ca, &other_ca]));
+    let bundle = map(&info("https://real:6443", &both));
+    let insider = serve(&other_crt, &other_key, move |_, _| bundle.clone());
+    let done = join_at(&insider, &pins, &dir);
+    assert!(
+        done.code == 1
+            && done.stderr.contains("the CA in cluster-info: ")
+            && done.stderr.contains("signed by nobody we trust"),
+        "{done:?}"
+    );
+    for server in [between, unsteady, insider] {
         let requests = server.requests.lock().unwrap();
         assert!(
             !requests.is_empty() && requests.iter().all(|r| !r.to_lowercase().contains("authorization")),
@@ -162,7 +173,7 @@ fn whoever_is_in_between_gets_no_token() {
         closed.url
     );
     assert_eq!(last(&join_at(&closed, &pins, &dir)), (1, says.as_str()));
-    assert!(!std::fs::exists(other_ca + ".none").unwrap());
+    assert!(!std::fs::exists(dir.path("c")).unwrap() && !std::fs::exists(dir.path("p")).unwrap());
 }
 
 #[test]
