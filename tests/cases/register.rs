@@ -192,7 +192,7 @@ fn trust_is_by_ca_by_the_certificate_itself_or_refused() {
     // A CA that did not sign it.
     let other = api.scratch.path("ca.crt");
     let says = format!(
-        "kboot register: {}: the server's certificate is signed by nobody we trust: give its CA with --cacert",
+        "kboot register: {}: the server's certificate is signed by nobody we trust: {other} is of another CA, or of another cluster?",
         api.url
     );
     assert_eq!(register(&["--server", &api.url, "--cacert", &other]).error(), (1, says.as_str()));

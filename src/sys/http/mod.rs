@@ -3,6 +3,7 @@
 
 pub mod certificate;
 mod der;
+mod failure;
 pub mod key;
 mod pinned;
 mod proxy;
@@ -14,14 +15,17 @@ mod unix;
 
 use std::time::Duration;
 
-use rustls::AlertDescription;
 use ureq::http::Request;
+use ureq::http::request::Builder;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
 use ureq::{Agent, Body, Timeout};
 
+pub use failure::Failure;
 pub use proxy::Proxy;
 pub use stream::{Answer, Stream};
 pub use tls::{Identity, Tls, certificates};
+
+use failure::tls_failure;
 
 use crate::error::{Error, Result, io_text};
 use crate::sys::wait::{self, Deadline};
@@ -48,6 +52,8 @@ pub struct Client {
     is_dated: bool,
     /// The name that the server's certificate has to bear, for messages.
     name: String,
+    /// Where the CA came from, where it is not the system's, for messages.
+    ca: Option<String>,
     /// The proxy in between, for messages.
     proxy: Option<String>,
 }
@@ -60,15 +66,6 @@ pub struct Response {
     pub body: Vec<u8>,
     /// `Retry-After` in seconds (RFC 9110 §10.2.3; its date form is not used by these servers).
     pub retry_after: Option<Duration>,
-}
-
-/// Why there was no answer.
-#[derive(Debug)]
-pub struct Failure {
-    /// The reason in words.
-    pub why: String,
-    /// Whether trying again may help.
-    pub passing: bool,
 }
 
 impl Client {
@@ -104,6 +101,7 @@ impl Client {
             authorization: None,
             is_dated: base.scheme() == Scheme::Https && !tls.skip_verify,
             name: tls.server_name.as_deref().unwrap_or(base.host()).to_owned(),
+            ca: tls.cacert.as_ref().map(|(name, _)| name.clone()),
             proxy: tls.proxy.as_ref().map(ToString::to_string),
         })
     }
@@ -138,26 +136,31 @@ impl Client {
         content: Option<(&str, &[u8])>,
         longest: Duration,
     ) -> Result<Response, Failure> {
-        self.check_clock()?;
-        let mut request =
-            Request::builder().method(method).uri(self.base.join(path)).header("accept", "application/json");
-        if let Some(value) = authorization {
-            request = request.header("authorization", value);
-        }
+        let mut request = self.request(authorization, method, path)?;
         if let Some((media_type, _)) = content {
             request = request.header("content-type", media_type);
         }
         let longest = longest.max(SHORTEST_ATTEMPT);
-        log::debug!("{method} {}", self.base.join(path));
-        let bad = |e: ureq::http::Error| Failure { why: e.to_string(), passing: false };
         let answer = if let Some((_, body)) = content {
-            let request = request.body(body).map_err(bad)?;
+            let request = request.body(body).map_err(malformed)?;
             self.agent.run(self.agent.configure_request(request).timeout_global(Some(longest)).build())
         } else {
-            let request = request.body(()).map_err(bad)?;
+            let request = request.body(()).map_err(malformed)?;
             self.agent.run(self.agent.configure_request(request).timeout_global(Some(longest)).build())
         };
         self.whole(answer.map_err(|e| self.failure(e, longest))?, longest)
+    }
+
+    /// What all requests have, once the clock allows any.
+    fn request(&self, authorization: Option<&str>, method: &str, path: &str) -> Result<Builder, Failure> {
+        self.check_clock()?;
+        let url = self.base.join(path);
+        log::debug!("{method} {url}");
+        let request = Request::builder().method(method).uri(url).header("accept", "application/json");
+        Ok(match authorization {
+            Some(value) => request.header("authorization", value),
+            None => request,
+        })
     }
 
     fn whole(&self, mut answer: ureq::http::Response<Body>, longest: Duration) -> Result<Response, Failure> {
@@ -186,7 +189,7 @@ impl Client {
         if let ureq::Error::Io(e) = &error
             && let Some(tls) = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
         {
-            return tls_failure(tls, &self.name);
+            return tls_failure(tls, &self.name, self.ca.as_deref());
         }
         let host = self.proxy.as_deref().unwrap_or(self.base.host());
         let (why, passing) = match error {
@@ -206,51 +209,6 @@ impl Client {
     }
 }
 
-/// TLS errors in words. What only time or the other side can mend is tried again.
-fn tls_failure(error: &rustls::Error, name: &str) -> Failure {
-    use rustls::CertificateError as Bad;
-    let (why, passing) = match error {
-        rustls::Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
-            ("the server's certificate is not valid yet, by this host's clock".to_owned(), true)
-        }
-        rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
-            ("the server's certificate has expired, by this host's clock".to_owned(), false)
-        }
-        rustls::Error::InvalidCertificate(Bad::UnknownIssuer) => (
-            "the server's certificate is signed by nobody we trust: give its CA with --cacert".to_owned(),
-            false,
-        ),
-        rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
-            (format!("the server's certificate is not for {name}"), false)
-        }
-        rustls::Error::InvalidCertificate(other) => (format!("the server's certificate: {other:?}"), false),
-        // The pins' own words.
-        rustls::Error::General(why) => (why.clone(), false),
-        rustls::Error::InvalidMessage(_) => {
-            ("the server does not speak TLS: http:// instead?".to_owned(), false)
-        }
-        rustls::Error::AlertReceived(alert) => match alert {
-            AlertDescription::CertificateRequired => {
-                ("the server wants a client certificate: --cert".to_owned(), false)
-            }
-            AlertDescription::BadCertificate
-            | AlertDescription::UnknownCA
-            | AlertDescription::CertificateExpired => {
-                (format!("the server refuses the client certificate ({alert:?})"), false)
-            }
-            _ => (format!("the server ended the TLS handshake: {alert:?}"), false),
-        },
-        other => (other.to_string(), false),
-    };
-    Failure { why, passing }
-}
-
-impl From<Failure> for crate::sys::wait::Retry {
-    fn from(failure: Failure) -> Self {
-        if failure.passing {
-            Self::Later { why: failure.why, after: None }
-        } else {
-            Self::Never(Error::failed(failure.why))
-        }
-    }
+fn malformed(error: ureq::http::Error) -> Failure {
+    Failure { why: error.to_string(), passing: false }
 }

@@ -4,10 +4,8 @@ use std::io::{Error as IoError, Read, Result as IoResult};
 use std::time::Duration;
 
 use ureq::BodyReader;
-use ureq::http::Request;
 
-use super::{Client, Failure, Response, SHORTEST_ATTEMPT};
-use crate::sys::log;
+use super::{Client, Failure, Response, SHORTEST_ATTEMPT, malformed};
 
 /// The body of an answer, read as it comes and without a limit: read to its end, the connection can be used again.
 pub struct Stream {
@@ -27,12 +25,8 @@ impl Client {
     /// GET, with the body of a success left to be read; `longest` covers that too.
     pub fn stream(&self, path: &str, longest: Duration) -> Result<Answer, Failure> {
         let longest = longest.max(SHORTEST_ATTEMPT);
-        let mut request = Request::get(self.base.join(path)).header("accept", "application/json");
-        if let Some(value) = &self.authorization {
-            request = request.header("authorization", value);
-        }
-        log::debug!("GET {}", self.base.join(path));
-        let request = request.body(()).map_err(|e| Failure { why: e.to_string(), passing: false })?;
+        let request = self.request(self.authorization.as_deref(), "GET", path)?;
+        let request = request.body(()).map_err(malformed)?;
         let request = self.agent.configure_request(request).timeout_global(Some(longest)).build();
         let answer = self.agent.run(request).map_err(|e| self.failure(e, longest))?;
         if answer.status() != 200 {
