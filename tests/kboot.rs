@@ -8,6 +8,8 @@ mod support;
 mod auth;
 #[path = "cases/auth_clock.rs"]
 mod auth_clock;
+#[path = "cases/auth_plugin.rs"]
+mod auth_plugin;
 #[path = "cases/auth_proxy.rs"]
 mod auth_proxy;
 #[path = "cases/binary.rs"]

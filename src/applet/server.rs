@@ -30,6 +30,8 @@ pub struct Server {
     pub tls: Tls,
     /// How to say who we are, by that kubeconfig.
     pub credentials: Credentials,
+    /// Why the kubeconfig does not say that by itself: to be cleared where something else does.
+    pub lacks: Option<String>,
 }
 
 impl Server {
@@ -41,6 +43,7 @@ impl Server {
             kubeconfig_url: None,
             tls: Tls::default(),
             credentials: Credentials::None,
+            lacks: None,
         }
     }
 
@@ -53,11 +56,15 @@ impl Server {
             kubeconfig_url: None,
             tls: config.tls,
             credentials: config.credentials,
+            lacks: config.lacks,
         }
     }
 
-    /// A client for it, with its credentials.
+    /// A client for it, with its credentials. Exit 2 where there are none to be had, or they do not fit.
     pub fn client(&self) -> Result<Client> {
+        if let Some(why) = &self.lacks {
+            return Err(Error::usage(why.as_str()));
+        }
         let mut client = Client::new(&self.url, &self.tls)?;
         if let Some(header) = self.credentials.header() {
             client.authorize(header);
@@ -69,18 +76,28 @@ impl Server {
 /// `--server`; else `--kubeconfig`; else KUBECONFIG; KUBERNETES_MASTER; the well-known files; else
 /// http://127.0.0.1:8080. With both options, the server is `--server` and the rest the file's.
 pub fn resolve(options: &ServerOptions) -> Result<Server> {
-    let server = choose(options)?;
+    choose(options, kubeconfig::read).inspect(tell)
+}
+
+/// The same for one who is nobody there yet: what a kubeconfig says of a user does not count.
+pub fn resolve_as_nobody(options: &ServerOptions) -> Result<Server> {
+    choose(options, kubeconfig::read_cluster).inspect(tell)
+}
+
+fn tell(server: &Server) {
     log::info!("API server {} (from {})", server.url, server.source);
-    Ok(server)
 }
 
 /// The same, but only one that something names.
 pub fn named(options: &ServerOptions) -> Result<Option<Server>> {
-    Ok(Some(choose(options)?).filter(|server| server.source != DEFAULT))
+    Ok(Some(choose(options, kubeconfig::read)?).filter(|server| server.source != DEFAULT))
 }
 
-fn choose(options: &ServerOptions) -> Result<Server> {
-    let server = from_sources(options)?;
+/// How a kubeconfig is read, in that context.
+type Reader = fn(&Path, Option<&str>) -> Result<Kubeconfig>;
+
+fn choose(options: &ServerOptions, read: Reader) -> Result<Server> {
+    let server = from_sources(options, read)?;
     match &options.context {
         Some(name) if server.kubeconfig.is_none() => {
             Err(Error::usage(format!("--context {name}: the server is not from a kubeconfig")))
@@ -89,8 +106,8 @@ fn choose(options: &ServerOptions) -> Result<Server> {
     }
 }
 
-fn from_sources(options: &ServerOptions) -> Result<Server> {
-    let read = |path: &Path| kubeconfig::read(path, options.context.as_deref());
+fn from_sources(options: &ServerOptions, read: Reader) -> Result<Server> {
+    let read = |path: &Path| read(path, options.context.as_deref());
     if let Some(path) = &options.kubeconfig {
         let mut server = Server::of(path, read(path)?, format!("--kubeconfig {}", path.display()));
         if let Some((url, source)) = &options.server {

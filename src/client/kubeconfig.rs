@@ -21,15 +21,27 @@ pub struct Kubeconfig {
     pub tls: Tls,
     /// How to say who we are.
     pub credentials: Credentials,
+    /// Why that cannot be said by this file alone: for where nothing else says it.
+    pub lacks: Option<String>,
 }
 
 /// Reads the file; whatever is wrong with it is exit 2. Relative paths in it are relative to it.
 /// `context` stands in for its current-context.
 pub fn read(path: &Path, context: Option<&str>) -> Result<Kubeconfig> {
+    read_by(path, |tree, dir| make(tree, dir, context))
+}
+
+/// The same without the user: its server and whom to trust, whatever has become of its certificate.
+pub fn read_cluster(path: &Path, context: Option<&str>) -> Result<Kubeconfig> {
+    read_by(path, |tree, dir| cluster(&Entry { tree: entries(tree, context)?.0, dir }))
+}
+
+fn read_by(path: &Path, make: impl Fn(&Value, &Path) -> Result<Kubeconfig>) -> Result<Kubeconfig> {
     let text = file::read_named(path)?;
     let tree = yaml::read(&text).usage(path.display())?;
-    let dir = path.parent().unwrap_or(Path::new("."));
-    make(&tree, dir, context).usage(path.display())
+    let found = make(&tree, path.parent().unwrap_or(Path::new("."))).usage(path.display())?;
+    let lacks = found.lacks.map(|why| format!("{}: {why}", path.display()));
+    Ok(Kubeconfig { lacks, ..found })
 }
 
 /// What a kubeconfig names, without reading what it points to.
@@ -65,24 +77,31 @@ fn entries<'t>(tree: &'t Value, context: Option<&str>) -> Result<(&'t Value, &'t
 }
 
 fn make(tree: &Value, dir: &Path, context: Option<&str>) -> Result<Kubeconfig> {
-    let (cluster, user) = entries(tree, context)?;
-    let (cluster, user) = (Entry { tree: cluster, dir }, Entry { tree: user, dir });
+    let (of_cluster, user) = entries(tree, context)?;
+    let (found, user) = (cluster(&Entry { tree: of_cluster, dir })?, Entry { tree: user, dir });
+    let tls = Tls { identity: identity(&user)?, ..found.tls };
+    Ok(match credentials(&user) {
+        Ok(credentials) => Kubeconfig { tls, credentials, ..found },
+        Err(why) => Kubeconfig { tls, lacks: Some(why.to_string()), ..found },
+    })
+}
+
+fn cluster(cluster: &Entry<'_>) -> Result<Kubeconfig> {
     let server = cluster.text("server").ok_or_else(|| Error::failed("its cluster has no server"))?;
     let server: Url = server.parse().map_err(|why| Error::failed(format!("server {server}: {why}")))?;
     let proxy = cluster.text("proxy-url").map(str::parse).transpose();
     let tls = Tls {
         cacert: cluster.bytes("certificate-authority")?,
-        identity: identity(&user)?,
         server_name: cluster.text("tls-server-name").map(str::to_owned),
         skip_verify: cluster.tree["insecure-skip-tls-verify"] == Value::Bool(true),
-        pins: Vec::new(),
         proxy: proxy.map_err(|why| Error::failed(format!("proxy-url: {why}")))?,
+        ..Tls::default()
     };
     if tls.skip_verify && tls.cacert.is_some() {
         // client-go takes it for a mistake too.
         return Err(Error::failed("its cluster has a CA and insecure-skip-tls-verify: take one of them out"));
     }
-    Ok(Kubeconfig { server, tls, credentials: credentials(&user)? })
+    Ok(Kubeconfig { server, tls, credentials: Credentials::None, lacks: None })
 }
 
 fn identity(user: &Entry<'_>) -> Result<Option<Identity>> {
@@ -230,7 +249,8 @@ mod tests {
                 "its cluster has a CA and insecure-skip-tls-verify: take one of them out",
             ),
         ] {
-            assert_eq!(parse(&text).err().map(|e| e.to_string()).as_deref(), Some(error));
+            let found = parse(&text).map_or_else(|e| Some(e.to_string()), |found| found.lacks);
+            assert_eq!(found.as_deref(), Some(error));
         }
     }
 }

@@ -12,7 +12,6 @@ use crate::error::{Context, Result};
 use crate::plan::docker0::bridge_of;
 use crate::plan::node;
 use crate::plan::subnet_env::Lease;
-use crate::sys::http::Client;
 use crate::sys::log;
 use crate::sys::wait::Deadline;
 use crate::types::{Cidr, Timeout};
@@ -72,10 +71,7 @@ fn of_node(run: &mut Run<'_>, goal: &Goal, lease: &Lease) -> Result<Vec<String>>
         return Ok(Vec::new());
     };
     let name = node_name::resolve(run.args.node.as_ref(), &server.tls, lease)?;
-    let mut client = Client::new(&server.url, &server.tls)?;
-    if let Some(header) = server.credentials.header() {
-        client.authorize(header);
-    }
+    let client = server.client()?;
     let deadline = Deadline::start(Timeout::After(run.deadline.attempt(LONGEST)));
     let node = match Kube::new(&client, &deadline).node(name.as_str()) {
         Ok(node) => node,

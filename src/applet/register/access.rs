@@ -17,7 +17,11 @@ pub fn server(args: &Args, words: &Words, report: &mut Report) -> Result<Server>
     let given = tls::read(&args.tls_files(), args.insecure_skip_tls_verify)?;
     let credentials = credentials(args)?;
     let options = options::ServerOptions { context: args.context.clone(), ..args.server_options(words) };
-    let mut server = server::resolve(&options)?;
+    let mut server = match args.bootstrap_token_file {
+        None => server::resolve(&options)?,
+        // It may be the very kubeconfig whose certificate is gone.
+        Some(_) => server::resolve_as_nobody(&options)?,
+    };
     if given.cacert.is_some() {
         server.tls.cacert = given.cacert;
         server.tls.skip_verify = false;
@@ -37,10 +41,12 @@ pub fn server(args: &Args, words: &Words, report: &mut Report) -> Result<Server>
     }
     if given.identity.is_some() {
         server.tls.identity = given.identity;
+        server.lacks = None;
     }
     server.tls.skip_verify |= given.skip_verify;
     if let Some(credentials) = credentials {
         server.credentials = credentials;
+        server.lacks = None;
     }
     warn_of_exposure(&server, report);
     // What is wrong with certificates and keys is to be told before anything is waited for.
@@ -57,6 +63,11 @@ fn credentials(args: &Args) -> Result<Option<Credentials>> {
     let given: Vec<&str> = ways.iter().filter(|(_, is_given)| *is_given).map(|(name, _)| *name).collect();
     if given.len() > 1 {
         return Err(Error::usage(format!("{} contradict each other", given.join(" and "))));
+    }
+    if args.bootstrap_token_file.is_some() && args.cert.is_some() {
+        return Err(Error::usage(
+            "--cert and --bootstrap-token-file contradict each other: the token is for getting a certificate",
+        ));
     }
     match (&args.token_file, &args.user, &args.password_file) {
         (Some(path), None, None) => token(path).map(Some),
