@@ -1,5 +1,6 @@
 //! What a server does at bad moments (a stand-in server), and where the server's name comes from.
 
+use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
 use crate::support::odd_server::{json, serve};
@@ -239,10 +240,14 @@ fn a_server_that_asks_for_ages_is_not_obeyed_to_the_letter() {
     let server = serve(&[&json("429 Too Many Requests", "Retry-After: 18446744073709551615\r\n", "{}")]);
     let mut command =
         kboot(&["register", "--subnet", "10.50.1.1/24", "--server", &server.url, "--timeout", "forever"]);
-    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
-    crate::support::until("it has asked", || !server.requests.lock().unwrap().is_empty());
-    std::thread::sleep(Duration::from_millis(300));
-    assert!(child.try_wait().unwrap().is_none(), "it waits, and did not crash");
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(told.any(|line| line.unwrap().contains("HTTP status 429")), "it tells what it waits for");
+    // After that it has nothing to do but to wait.
+    let status = format!("/proc/{}/status", child.id());
+    crate::support::until("it waits, and did not crash", || {
+        std::fs::read_to_string(&status).unwrap().contains("State:\tS")
+    });
     child.kill().unwrap();
     child.wait().unwrap();
 }
