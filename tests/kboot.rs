@@ -90,6 +90,8 @@ mod front;
 mod input;
 #[path = "cases/join.rs"]
 mod join;
+#[path = "cases/join_again.rs"]
+mod join_again;
 #[path = "cases/join_errors.rs"]
 mod join_errors;
 #[path = "cases/join_kills.rs"]

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::hmac;
 use serde_json::Value;
 
-use super::kube::{Kube, REFUSED_FOR};
+use super::kube::{Kube, REFUSED_FOR, busy, refusal};
 use super::yaml;
 use crate::error::{Context, Error, Result};
 use crate::sys::http::certificate::Certificate;
@@ -68,21 +68,28 @@ fn ask(client: &Client, token: Option<&BootstrapToken>, deadline: &Deadline) -> 
             }
             Retry::Later { why: format!("{why} (tried for 15 s at most)"), after: None }
         };
-        let map = kube.object_at(PATH).map_err(|e| {
-            let is_refused = e.to_string().contains(": 40");
-            let hint = if is_refused { ": it is not public there: give the CA with --cacert" } else { "" };
-            Error::new(e.exit, format!("{e}{hint}"))
+        let answer = client.send("GET", PATH, None, deadline).map_err(|failure| match failure.passing {
+            true => failure.into(),
+            false => Retry::Never(Error::failed(format!("{what}: {}", failure.why))),
         })?;
-        let map = map.ok_or_else(|| not_yet("it has no cluster-info: give its CA with --cacert".into()))?;
+        let map = match answer.status {
+            200 => kube.object(&answer)?,
+            401 | 403 => {
+                let why = refusal(&answer);
+                return Err(not_yet(format!("{why}: it is not public there: give the CA with --cacert")));
+            }
+            404 => return Err(not_yet("it has no cluster-info: give its CA with --cacert".into())),
+            _ => return Err(busy(&answer).unwrap_or_else(|| kube.unexpected(&answer).into())),
+        };
         let text = map["data"]["kubeconfig"].as_str();
         let text = text.ok_or_else(|| not_yet("its cluster-info holds no kubeconfig".into()))?;
         if let Some(token) = token {
-            let signature =
-                map["data"][format!("jws-kubeconfig-{}", token.id)].as_str().ok_or_else(|| {
-                    not_yet(format!("it does not know the token {}: no signature in cluster-info", token.id))
-                })?;
+            let id = &token.id;
+            let signature = map["data"][format!("jws-kubeconfig-{id}")].as_str().ok_or_else(|| {
+                not_yet(format!("it does not know the token {id}: no signature in cluster-info"))
+            })?;
             check_signature(signature, text, token).map_err(|why| {
-                Error::failed(format!("{what}: cluster-info's signature for the token {}: {why}", token.id))
+                Error::failed(format!("{what}: cluster-info's signature for the token {id}: {why}"))
             })?;
         }
         Ok(text.to_owned())

@@ -45,8 +45,8 @@ impl Request {
 /// certificate, its chain behind it, in PEM. A refusal is final.
 pub fn sign(kube: &Kube<'_>, request: &Request, deadline: &Deadline) -> Result<Vec<u8>> {
     let mut version = hand_in(kube, request)?;
-    let what = format!("certificate signing request {}", request.name);
-    retry(deadline, &what, || {
+    let what = "certificate signing request";
+    retry(deadline, what, || {
         let Some(found) = kube.object_at(&path(version, Some(&request.name)))? else {
             // Servers take away what nobody approved within a day.
             version = hand_in(kube, request)?;
@@ -119,7 +119,7 @@ fn refused(found: &Value) -> Option<String> {
 
 fn pending(found: &Value, name: &str) -> String {
     if conditions(found).any(|c| c["type"] == "Approved") {
-        "approved, not signed yet (kube-controller-manager does that)".into()
+        format!("approved, not signed yet (kube-controller-manager does that): {name}")
     } else {
         format!("not approved yet: kubectl certificate approve {name}")
     }

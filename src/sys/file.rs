@@ -159,7 +159,16 @@ pub fn link(path: &Path, target: &Path) -> Result<()> {
     result.context(path.display())
 }
 
-fn make_directory_of(path: &Path) -> Result<()> {
+/// Takes a file away, if it is there.
+pub fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e).context(path.display()),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the directory of a file, and those above it.
+pub fn make_directory_of(path: &Path) -> Result<()> {
     let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?)
 }

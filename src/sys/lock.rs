@@ -6,6 +6,7 @@ use std::io::{Read, Seek, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -55,6 +56,27 @@ pub fn acquire(deadline: &Deadline) -> Result<Lock> {
             })
         }
     }
+}
+
+/// Takes the lock of a directory that is there: for what may take long and concerns nothing else. `None`
+/// where its file system has no such locks (NFS has none of what is opened to be read).
+pub fn of_directory(directory: &Path, deadline: &Deadline) -> Result<Option<Flock<File>>> {
+    let shown = directory.display().to_string();
+    let mut file = Some(File::open(directory).context(&shown)?);
+    retry_every(deadline, &shown, LOOK_EVERY, || match file.take() {
+        None => Ok(None),
+        Some(opened) => match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => Ok(Some(locked)),
+            Err((opened, nix::Error::EWOULDBLOCK)) => {
+                file = Some(opened);
+                Err(Retry::Later { why: "another kboot is at work there".into(), after: None })
+            }
+            Err((_, e)) => {
+                log::debug!("{shown}: no lock: {}", e.desc());
+                Ok(None)
+            }
+        },
+    })
 }
 
 fn path() -> String {

@@ -63,7 +63,7 @@ fn a_request_that_is_denied_is_final() {
     api.kubectl(&["certificate", "deny", name]).ok();
     let done = collect(child);
     let says = format!(
-        "certificate signing request {name}: was denied (KubectlDeny This CSR was denied by kubectl certificate deny.): kubectl delete csr {name}, and run this again"
+        "kboot register: join: certificate signing request: was denied (KubectlDeny This CSR was denied by kubectl certificate deny.): kubectl delete csr {name}, and run this again"
     );
     assert!(done.code == 1 && done.stderr.contains(&says), "{done:?}");
     // As it says.
@@ -92,6 +92,7 @@ fn another_clusters_kubeconfig_is_left_alone() {
     let done = cluster.join_signed("10.177.3.1/24", "10.177.3.1", &dir, &["--replace"]);
     assert_eq!(done.code, 0, "{done:?}");
     assert!(std::fs::read_to_string(dir.path("etc/kubelet.conf")).unwrap().contains(&api.url));
+    assert_eq!(std::fs::read_to_string(dir.path("etc/kubelet.conf.kboot-old")).unwrap(), "{}");
 }
 
 /// A join at a stand-in, whose CA the operator gives.
@@ -185,7 +186,7 @@ fn what_a_signer_gets_wrong_is_not_kept() {
         let not_found = not_found.clone();
         move |_, _| not_found.clone()
     });
-    let says = "kboot register: kubectl create -f - # CertificateSigningRequest for system:node:n4: the server has no API for certificates (Kubernetes 1.6 on): give --cert and --key";
+    let says = "kboot register: join: the server has no API for certificates (Kubernetes 1.6 on): give --cert and --key";
     assert_eq!(last(&join_at(&none, &["--cacert", &ca], &dir)), (1, says));
     // A certificate for another key; no certificate at all; another's request under our name.
     let signed = |pem: &[u8]| {
@@ -272,6 +273,10 @@ fn input_is_checked_first() {
     case(
         &[&to[..], &["--bootstrap-token-file", &token, "--token-file", &token]].concat(),
         "--token-file and --bootstrap-token-file contradict each other",
+    );
+    case(
+        &[&to[..], &["--bootstrap-token-file", &token, "--cert", &ca, "--key", &ca]].concat(),
+        "--cert and --bootstrap-token-file contradict each other: the token is for getting a certificate",
     );
     case(
         &[&to[..], &["--ca-hash", &hash, "--cacert", &ca]].concat(),

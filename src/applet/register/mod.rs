@@ -31,6 +31,7 @@ pub const APPLET: Applet = Applet {
         "register --subnet $FLANNEL_SUBNET",
         "register --server https://10.0.0.1:6443 --cacert ca.crt --token-file token",
         "register --kubeconfig /etc/kubernetes/admin.conf --label rack=r7",
+        "register --server https://10.0.0.1:6443 --bootstrap-token-file token --ca-hash $HASH",
     ],
     rest: None,
     info: info_of::<Args>,
@@ -85,7 +86,7 @@ applet_args! {
         provider_id: Option<String>,
         /// the kubelet's: `external` gives a Node that is created the taint by which a cloud's
         /// controller-manager knows it
-        #[argh(option, arg_name = "external", from_str_fn(external))]
+        #[argh(option, arg_name = "kind", from_str_fn(external))]
         cloud_provider: Option<()>,
         /// a Node that is created is cordoned
         #[argh(switch)]
@@ -93,7 +94,8 @@ applet_args! {
         /// the controller-manager's --cluster-cidr: a podCIDR outside is warned about; repeatable
         #[argh(option, arg_name = "cidr[,cidr]", from_str_fn(cidrs))]
         cluster_cidr: Vec<Vec<Cidr>>,
-        /// replace what differs; a Node with another podCIDR is made anew unless it is Ready
+        /// replace what differs: a Node with another podCIDR is made anew unless it is Ready, another
+        /// cluster's kubelet.conf is overwritten (a copy stays beside it, .kboot-old)
         #[argh(switch)]
         replace: bool,
         /// with --replace: even if the Node is Ready

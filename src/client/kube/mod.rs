@@ -179,12 +179,13 @@ impl<'c> Kube<'c> {
 }
 
 /// Whether the server says that it may answer later.
-fn busy(answer: &Response) -> Option<Retry> {
+pub(super) fn busy(answer: &Response) -> Option<Retry> {
     let is_busy = matches!(answer.status, 429 | 500..=599);
     is_busy.then(|| Retry::Later { why: status_words(answer), after: answer.retry_after })
 }
 
-fn refusal(answer: &Response) -> String {
+/// A 401 or 403 in words.
+pub(super) fn refusal(answer: &Response) -> String {
     match answer.status {
         401 => "401 Unauthorized: it does not know these credentials (token, certificate)".into(),
         _ if by_admission(answer) == Some(NODE_RESTRICTION) => format!(

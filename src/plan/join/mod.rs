@@ -13,6 +13,8 @@ pub enum Config {
     Absent,
     /// It names this server and the certificate that kboot keeps.
     Ours,
+    /// The same, but it trusts another CA: the cluster was made anew.
+    Outdated,
     /// It names something else.
     Foreign,
 }
@@ -48,6 +50,8 @@ pub enum Step {
     Request(NodeName),
     /// Keep certificate and key in that path.
     Keep(String),
+    /// Keep a copy of somebody else's kubeconfig: it may hold the only one of a key.
+    Aside(String),
     /// Write the kubeconfig to that path, for that server and with that file of certificate and key.
     Kubeconfig(String, Url, String),
 }
@@ -62,6 +66,7 @@ impl fmt::Display for Step {
                 write!(f, "kubectl create -f - # CertificateSigningRequest for {}", user(name))
             }
             Step::Keep(path) => write!(f, "cat certificate key > {}", quote(path)),
+            Step::Aside(path) => write!(f, "install -m 600 {} {}", quote(path), quote(&aside(path))),
             Step::Kubeconfig(path, server, pair) => write!(
                 f,
                 "kubectl config --kubeconfig={} set-cluster default-cluster --server={server} # {}",
@@ -71,6 +76,14 @@ impl fmt::Display for Step {
         }
     }
 }
+
+/// Where the copy of a kubeconfig is kept: of the last that was replaced.
+pub fn aside(kubeconfig: &str) -> String {
+    format!("{kubeconfig}.kboot-old")
+}
+
+/// The group that the node authorizer wants.
+pub const GROUP: &str = "system:nodes";
 
 /// The user that the node authorizer knows as this node.
 pub fn user(name: &NodeName) -> String {
@@ -97,6 +110,9 @@ pub fn plan(
         }
         steps.push(Step::Request(name.clone()));
         steps.push(Step::Keep(paths.pair.clone()));
+    }
+    if seen.config == Config::Foreign {
+        steps.push(Step::Aside(paths.kubeconfig.clone()));
     }
     if seen.config != Config::Ours || replace {
         steps.push(Step::Kubeconfig(paths.kubeconfig.clone(), server.clone(), paths.pair.clone()));

@@ -12,6 +12,7 @@ fn kinds(config: Config, seen: [bool; 3], replace: bool) -> String {
         Step::Key(_) => "key",
         Step::Request(_) => "request",
         Step::Keep(_) => "keep",
+        Step::Aside(_) => "aside",
         Step::Kubeconfig(..) => "kubeconfig",
     };
     steps.map_or_else(|why| why, |steps| steps.iter().map(kind).collect::<Vec<_>>().join(" "))
@@ -19,7 +20,7 @@ fn kinds(config: Config, seen: [bool; 3], replace: bool) -> String {
 
 #[test]
 fn every_state_has_its_way_on() {
-    use Config::{Absent, Foreign, Ours};
+    use Config::{Absent, Foreign, Ours, Outdated};
     assert_eq!(kinds(Absent, [true, false, false], false), "key request keep kubeconfig");
     assert_eq!(kinds(Absent, [true, true, false], false), "request keep kubeconfig");
     assert_eq!(kinds(Absent, [true, true, true], false), "kubeconfig");
@@ -31,7 +32,16 @@ fn every_state_has_its_way_on() {
         kinds(Foreign, [true, false, false], false),
         "/k: its server is another: --replace joins anew and writes another"
     );
-    assert_eq!(kinds(Foreign, [true, false, false], true), "key request keep kubeconfig");
+    assert_eq!(kinds(Foreign, [true, false, false], true), "key request keep aside kubeconfig");
+    // Kboot's own is written anew without a word.
+    assert_eq!(kinds(Outdated, [true, false, false], false), "key request keep kubeconfig");
+    assert_eq!(kinds(Outdated, [true, true, true], false), "kubeconfig");
+}
+
+#[test]
+fn what_is_set_aside_is_for_its_owner_alone() {
+    let step = Step::Aside("/etc/k u/kubelet.conf".into());
+    assert_eq!(step.to_string(), "install -m 600 '/etc/k u/kubelet.conf' '/etc/k u/kubelet.conf.kboot-old'");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What kboot reads in an X.509 certificate (RFC 5280 §4.1): its dates, its CN, its public key.
+//! What kboot reads in an X.509 certificate (RFC 5280 §4.1): its dates, its O and CN, its public key.
 
 use ring::digest::{SHA256, digest};
 
@@ -14,12 +14,16 @@ pub struct Certificate {
     pub not_after: u64,
     /// The subject's last CN, if it has one.
     pub common_name: Option<String>,
+    /// The subject's O: Kubernetes' groups.
+    pub organisations: Vec<String>,
     /// The SubjectPublicKeyInfo, in DER.
     pub public_key: Vec<u8>,
 }
 
 /// id-at-commonName, 2.5.4.3.
 pub(super) const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
+/// id-at-organizationName, 2.5.4.10.
+pub(super) const ORGANISATION: [u8; 3] = [0x55, 0x04, 0x0a];
 
 impl Certificate {
     /// Reads a certificate in DER; `None` when it is none.
@@ -33,11 +37,12 @@ impl Certificate {
         tbs.next()?;
         tbs.next()?;
         let mut validity = tbs.expect(SEQUENCE)?;
-        let subject = tbs.expect(SEQUENCE)?;
+        let subject = tbs.expect(SEQUENCE)?.0;
         Some(Self {
             not_before: time(validity.next()?)?,
             not_after: time(validity.next()?)?,
-            common_name: common_name(subject),
+            common_name: names(subject, COMMON_NAME).pop(),
+            organisations: names(subject, ORGANISATION),
             public_key: tbs.element()?.to_vec(),
         })
     }
@@ -50,12 +55,13 @@ impl Certificate {
     }
 }
 
-fn common_name(mut subject: Reader<'_>) -> Option<String> {
-    let mut found = None;
+/// What a subject has under one OID.
+fn names(subject: &[u8], oid: [u8; 3]) -> Vec<String> {
+    let (mut subject, mut found) = (Reader(subject), Vec::new());
     while let Some(mut set) = subject.expect(SET) {
         while let Some(mut pair) = set.expect(SEQUENCE) {
-            if pair.expect(OID)?.0 == COMMON_NAME {
-                found = String::from_utf8(pair.next()?.1.to_vec()).ok();
+            if pair.expect(OID).is_some_and(|o| o.0 == oid) {
+                found.extend(pair.next().and_then(|(_, text)| String::from_utf8(text.to_vec()).ok()));
             }
         }
     }
@@ -100,7 +106,7 @@ mod tests {
 
     fn sample(version: bool) -> Vec<u8> {
         let cn = der(SEQUENCE, &[der(OID, &COMMON_NAME), der(0x0c, b"system:node:10.1.2.1")].concat());
-        let o = der(SEQUENCE, &[der(OID, &[0x55, 0x04, 0x0a]), der(0x0c, b"system:nodes")].concat());
+        let o = der(SEQUENCE, &[der(OID, &ORGANISATION), der(0x0c, b"system:nodes")].concat());
         let subject = der(SEQUENCE, &[der(SET, &o), der(SET, &cn)].concat());
         let validity = der(SEQUENCE, &[der(0x17, b"260102030405Z"), der(0x18, b"20520101000000Z")].concat());
         let mut tbs = Vec::new();
@@ -121,6 +127,7 @@ mod tests {
             // date -u -d '2026-01-02 03:04:05' +%s; date -u -d 2052-01-01 +%s
             assert_eq!((read.not_before, read.not_after), (1_767_323_045, 2_587_680_000));
             assert_eq!(read.common_name.as_deref(), Some("system:node:10.1.2.1"));
+            assert_eq!(read.organisations, ["system:nodes"]);
             assert_eq!(read.public_key, b"\x30\x03key");
         }
     }

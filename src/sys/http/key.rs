@@ -13,12 +13,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateSigningRequestDer, PrivateKeyDer};
 use rustls::sign::{Signer, SigningKey};
 
-use super::certificate::COMMON_NAME;
+use super::certificate::{COMMON_NAME, ORGANISATION};
 use super::der::{BIT_STRING, CONTEXT_0, INTEGER, OID, Reader, SEQUENCE, SET, UTF8_STRING, element};
 use crate::error::{Error, Result};
 
-/// id-at-organizationName, 2.5.4.10.
-const ORGANISATION: [u8; 3] = [0x55, 0x04, 0x0a];
 /// ecdsa-with-SHA256, 1.2.840.10045.4.3.2.
 const ECDSA_WITH_SHA256: [u8; 8] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 

@@ -2,14 +2,16 @@
 
 use super::Join;
 use crate::applet::node_name;
+use crate::applet::server::Server;
 use crate::client::kubeconfig;
 use crate::error::Result;
-use crate::plan::join::{Config, Seen, user};
+use crate::plan::join::{Config, GROUP, Seen, user};
 use crate::plan::subnet_env::Lease;
+use crate::sys::http::certificate::Certificate;
 use crate::sys::http::key::ClientKey;
-use crate::sys::http::{Identity, Tls};
+use crate::sys::http::{Identity, Tls, certificates};
 use crate::sys::{clock, file};
-use crate::types::{NodeName, Url};
+use crate::types::{CaHash, NodeName, Url};
 
 impl Join {
     /// Looks at kubeconfig, certificate and key. The name is the one that register always has: given, else
@@ -17,14 +19,21 @@ impl Join {
     pub(super) fn look(
         &self,
         given: Option<&NodeName>,
-        url: &Url,
+        server: &Server,
         lease: &Lease,
     ) -> Result<(Seen, NodeName)> {
+        let url = &server.url;
         let outline = kubeconfig::outline(&self.kubeconfig)?;
+        let of_cluster = kubeconfig::read_cluster(&self.kubeconfig, None);
+        let is_outdated = of_cluster.is_ok_and(|found| trusts_another(&server.tls, &found.tls));
         let config = match &outline {
             None => Config::Absent,
             Some(o) if o.server.as_ref() == Some(url) && o.certificate.as_ref() == Some(&self.pair) => {
-                Config::Ours
+                if is_outdated {
+                    Config::Outdated
+                } else {
+                    Config::Ours
+                }
             }
             Some(_) => Config::Foreign,
         };
@@ -36,7 +45,7 @@ impl Join {
         });
         let (identity, flaw) = match config {
             Config::Absent => (None, Some("is not there".to_owned())),
-            _ => self.of_kubeconfig(url),
+            _ => self.of_kubeconfig(url, is_outdated),
         };
         let known = identity.as_ref().or(pair.as_ref()).filter(|i| i.certificate().is_ok());
         let name = node_name::resolve(given, &Tls { identity: known.cloned(), ..Tls::default() }, lease)?;
@@ -54,19 +63,34 @@ impl Join {
     }
 
     /// The client certificate of the kubeconfig, or why it has none for this server.
-    fn of_kubeconfig(&self, url: &Url) -> (Option<Identity>, Option<String>) {
+    fn of_kubeconfig(&self, url: &Url, is_outdated: bool) -> (Option<Identity>, Option<String>) {
         match kubeconfig::read(&self.kubeconfig, None) {
             Err(why) => {
                 let (why, own) = (why.to_string(), format!("{}: ", self.kubeconfig.display()));
                 (None, Some(why.strip_prefix(&own).unwrap_or(&why).to_owned()))
             }
             Ok(found) if found.server != *url => (None, Some(format!("is for the server {}", found.server))),
+            Ok(found) if is_outdated => {
+                (found.tls.identity, Some("trusts another CA than this run".to_owned()))
+            }
             Ok(found) => match found.tls.identity {
                 Some(identity) => (Some(identity), None),
                 None => (None, Some("has no client certificate".to_owned())),
             },
         }
     }
+}
+
+/// Whether both know CAs and have none in common, as after a cluster was made anew at its old address. By
+/// their keys: a CA may be renewed.
+fn trusts_another(wanted: &Tls, has: &Tls) -> bool {
+    let hashes = |tls: &Tls| -> Vec<CaHash> {
+        let list = tls.cacert.iter().flat_map(|(name, pem)| certificates(name, pem).unwrap_or_default());
+        list.filter_map(|der| Some(Certificate::read(&der)?.key_hash())).collect()
+    };
+    let wanted = if wanted.pins.is_empty() { hashes(wanted) } else { wanted.pins.clone() };
+    let has = hashes(has);
+    !wanted.is_empty() && !has.is_empty() && !wanted.iter().any(|hash| has.contains(hash))
 }
 
 /// Why a certificate is not good for the node, if it is not.
@@ -78,6 +102,9 @@ fn flaw_of(identity: &Identity, name: &NodeName) -> Option<String> {
     let common_name = certificate.common_name.unwrap_or_default();
     if common_name != user(name) {
         return Some(format!("its certificate is for {common_name}, not for {}", user(name)));
+    }
+    if !certificate.organisations.iter().any(|o| o == GROUP) {
+        return Some(format!("its certificate is not of the group {GROUP}"));
     }
     let end = certificate.not_after;
     (end <= clock::now()).then(|| format!("its certificate has expired on {}", clock::date(end)))

@@ -13,11 +13,11 @@ use crate::applet::server::Server;
 use crate::client::kube::Credentials;
 use crate::client::{cluster_info, kubeconfig};
 use crate::error::{Context, Error, Result};
-use crate::plan::join::{self, Config, Paths};
+use crate::plan::join::{self, Config, Paths, Seen, Step};
 use crate::plan::subnet_env::Lease;
 use crate::sys::http::Tls;
 use crate::sys::wait::{self, Deadline};
-use crate::sys::{file, log};
+use crate::sys::{file, lock, log};
 use crate::types::{BootstrapToken, NodeName, Scheme, Url};
 use work::Work;
 
@@ -106,32 +106,46 @@ impl Join {
     ) -> Result<Entered> {
         // Whether a certificate has expired, only a clock that is set can say.
         wait::for_the_clock(deadline)?;
-        let (seen, name) = self.look(args.name.as_ref(), &server.url, lease)?;
-        let paths =
-            Paths { key: text(&self.key)?, pair: text(&self.pair)?, kubeconfig: text(&self.kubeconfig)? };
-        let steps = join::plan(&seen, &paths, &name, &server.url, args.replace).map_err(Error::conflict)?;
+        let (mut seen, mut name) = self.look(args.name.as_ref(), &server, lease)?;
+        let mut steps = self.plan(&seen, &name, &server.url, args)?;
+        let kubeconfig = text(&self.kubeconfig)?;
         if let Some(flaw) = seen.flaw.as_ref().filter(|_| seen.config != Config::Absent) {
-            log::info!("{}: {flaw}: joining anew", paths.kubeconfig);
+            log::info!("{kubeconfig}: {flaw}: joining anew");
         }
-        if steps.is_empty() {
-            report.already(1);
-        } else {
+        if !steps.is_empty() {
             let server = self.stranger(server, deadline, report)?;
+            let mut _lock = None;
+            if !report.dry_run {
+                file::make_directory_of(&self.key).context(self.key.display())?;
+                _lock = lock::of_directory(self.key.parent().unwrap_or(Path::new("/")), deadline)?;
+                // Whoever had it may have joined meanwhile.
+                (seen, name) = self.look(args.name.as_ref(), &server, lease)?;
+                steps = self.plan(&seen, &name, &server.url, args)?;
+            }
             let mut work = Work::new(self, &name, server, deadline);
             report.carry_out(&steps, |step| work.take(step))?;
             if report.dry_run {
                 return Ok(Entered { server: work.server, name, is_stranger: true });
             }
         }
+        if steps.is_empty() {
+            report.already(1);
+        }
         if !steps.is_empty() || (seen.has_certificate && !report.dry_run) {
             // It is in one file with its certificate now.
-            let _ = std::fs::remove_file(&self.key);
+            file::remove(&self.key)?;
         }
-        report.found("kubeconfig", paths.kubeconfig.as_str().into());
+        report.found("kubeconfig", kubeconfig.as_str().into());
         let found = kubeconfig::read(&self.kubeconfig, None)?;
-        let server = Server::of(&self.kubeconfig, found, paths.kubeconfig);
+        let server = Server::of(&self.kubeconfig, found, kubeconfig);
         log::info!("API server {} (from {})", server.url, server.source);
         Ok(Entered { server, name, is_stranger: false })
+    }
+
+    fn plan(&self, seen: &Seen, name: &NodeName, url: &Url, args: &Args) -> Result<Vec<Step>> {
+        let paths =
+            Paths { key: text(&self.key)?, pair: text(&self.pair)?, kubeconfig: text(&self.kubeconfig)? };
+        join::plan(seen, &paths, name, url, args.replace).map_err(Error::conflict)
     }
 
     /// The server as the token's bearer reaches it: with a pinned CA, that of cluster-info.

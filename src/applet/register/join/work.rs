@@ -1,5 +1,7 @@
 //! The steps of a join.
 
+use std::path::Path;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -9,16 +11,13 @@ use crate::applet::server::Server;
 use crate::client::csr;
 use crate::client::kube::Kube;
 use crate::error::{Context, Error, Result};
-use crate::plan::join::{self, Cluster, Step};
+use crate::plan::join::{self, Cluster, GROUP, Step};
 use crate::sys::http::certificate::Certificate;
 use crate::sys::http::key::{ClientKey, pem};
 use crate::sys::http::{Proxy, certificates};
 use crate::sys::wait::Deadline;
-use crate::sys::{clock, file};
+use crate::sys::{clock, file, log};
 use crate::types::NodeName;
-
-/// The group that the node authorizer wants.
-const GROUP: &str = "system:nodes";
 
 impl report::Step for Step {
     fn kind(&self) -> &'static str {
@@ -26,6 +25,11 @@ impl report::Step for Step {
             Step::Request(_) => "certificate",
             _ => "file",
         }
+    }
+
+    /// The step would take the reason off the console.
+    fn context(&self) -> String {
+        "join".to_owned()
     }
 }
 
@@ -50,6 +54,11 @@ impl<'j> Work<'j> {
             Step::Key(_) => file::write_secret(&self.join.key, ClientKey::generate()?.pem()),
             Step::Request(_) => self.request(),
             Step::Keep(_) => self.keep(),
+            Step::Aside(kubeconfig) => {
+                let old = join::aside(kubeconfig);
+                log::info!("{kubeconfig}: somebody else's: a copy stays as {old}");
+                file::write_secret(Path::new(&old), &file::read(&self.join.kubeconfig)?)
+            }
             Step::Kubeconfig(_, _, pair) => {
                 let tls = &self.server.tls;
                 let cluster = Cluster {
@@ -93,6 +102,9 @@ impl<'j> Work<'j> {
         let name = signed.common_name.unwrap_or_default();
         if name != self.user {
             return Err(Error::failed(format!("what was signed is for {name}, not for {}", self.user)));
+        }
+        if !signed.organisations.iter().any(|o| o == GROUP) {
+            return Err(Error::failed(format!("what was signed is not of the group {GROUP}")));
         }
         if signed.not_after <= clock::now() {
             let day = clock::date(signed.not_after);
