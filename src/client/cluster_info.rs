@@ -13,7 +13,7 @@ use super::yaml;
 use crate::error::{Context, Error, Result};
 use crate::sys::http::certificate::Certificate;
 use crate::sys::http::key::pem;
-use crate::sys::http::{Client, Tls, certificates};
+use crate::sys::http::{Client, Failure, Tls, certificates};
 use crate::sys::wait::{Deadline, Retry, retry};
 use crate::types::{BootstrapToken, CaHash, Url};
 
@@ -68,9 +68,9 @@ fn ask(client: &Client, token: Option<&BootstrapToken>, deadline: &Deadline) -> 
             }
             Retry::Later { why: format!("{why} (tried for 15 s at most)"), after: None }
         };
-        let answer = client.send("GET", PATH, None, deadline).map_err(|failure| match failure.passing {
-            true => failure.into(),
-            false => Retry::Never(Error::failed(format!("{what}: {}", failure.why))),
+        let answer = client.send("GET", PATH, None, deadline).map_err(|failure| {
+            let why = if failure.passing { failure.why } else { format!("{what}: {}", failure.why) };
+            Retry::from(Failure { why, ..failure })
         })?;
         let map = match answer.status {
             200 => kube.object(&answer)?,

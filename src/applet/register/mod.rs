@@ -31,7 +31,7 @@ pub const APPLET: Applet = Applet {
         "register --subnet $FLANNEL_SUBNET",
         "register --server https://10.0.0.1:6443 --cacert ca.crt --token-file token",
         "register --kubeconfig /etc/kubernetes/admin.conf --label rack=r7",
-        "register --server https://10.0.0.1:6443 --bootstrap-token-file token --ca-hash $HASH",
+        "register --server https://10.0.0.1 --bootstrap-token-file tok --ca-hash $HASH",
     ],
     rest: None,
     info: info_of::<Args>,

@@ -142,10 +142,10 @@ impl Client {
         }
         let longest = longest.max(SHORTEST_ATTEMPT);
         let answer = if let Some((_, body)) = content {
-            let request = request.body(body).map_err(malformed)?;
+            let request = request.body(body).map_err(|e| malformed(&e))?;
             self.agent.run(self.agent.configure_request(request).timeout_global(Some(longest)).build())
         } else {
-            let request = request.body(()).map_err(malformed)?;
+            let request = request.body(()).map_err(|e| malformed(&e))?;
             self.agent.run(self.agent.configure_request(request).timeout_global(Some(longest)).build())
         };
         self.whole(answer.map_err(|e| self.failure(e, longest))?, longest)
@@ -209,6 +209,6 @@ impl Client {
     }
 }
 
-fn malformed(error: ureq::http::Error) -> Failure {
+fn malformed(error: &ureq::http::Error) -> Failure {
     Failure { why: error.to_string(), passing: false }
 }

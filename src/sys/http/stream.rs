@@ -26,7 +26,7 @@ impl Client {
     pub fn stream(&self, path: &str, longest: Duration) -> Result<Answer, Failure> {
         let longest = longest.max(SHORTEST_ATTEMPT);
         let request = self.request(self.authorization.as_deref(), "GET", path)?;
-        let request = request.body(()).map_err(malformed)?;
+        let request = request.body(()).map_err(|e| malformed(&e))?;
         let request = self.agent.configure_request(request).timeout_global(Some(longest)).build();
         let answer = self.agent.run(request).map_err(|e| self.failure(e, longest))?;
         if answer.status() != 200 {

@@ -108,9 +108,8 @@ impl Join {
         wait::for_the_clock(deadline)?;
         let (mut seen, mut name) = self.look(args.name.as_ref(), &server, lease)?;
         let mut steps = self.plan(&seen, &name, &server.url, args)?;
-        let kubeconfig = text(&self.kubeconfig)?;
         if let Some(flaw) = seen.flaw.as_ref().filter(|_| seen.config != Config::Absent) {
-            log::info!("{kubeconfig}: {flaw}: joining anew");
+            log::info!("{}: {flaw}: joining anew", self.kubeconfig.display());
         }
         if !steps.is_empty() {
             let server = self.stranger(server, deadline, report)?;
@@ -135,6 +134,12 @@ impl Join {
             // It is in one file with its certificate now.
             file::remove(&self.key)?;
         }
+        self.joined(name, report)
+    }
+
+    /// What is gone on with.
+    fn joined(&self, name: NodeName, report: &mut Report) -> Result<Entered> {
+        let kubeconfig = text(&self.kubeconfig)?;
         report.found("kubeconfig", kubeconfig.as_str().into());
         let found = kubeconfig::read(&self.kubeconfig, None)?;
         let server = Server::of(&self.kubeconfig, found, kubeconfig);
