@@ -238,3 +238,22 @@ fn what_a_run_left_is_taken_where_it_belongs() {
         assert_eq!(run.0.join("kboot/node-n9.json").exists(), ignored.is_some());
     }
 }
+
+/// What the run itself keeps goes with its end, also where something older lay there.
+#[test]
+fn an_old_record_does_not_make_a_new_one_stay() {
+    if !crate::support::root_user() {
+        return;
+    }
+    let old = r#"{"metadata":{"name":"n8","uid":"u8"},"spec":{"podCIDR":"10.65.7.0/24"}}"#;
+    let made = r#"{"metadata":{"name":"n8","uid":"u9"},"spec":{"podCIDR":"10.65.8.0/24"}}"#;
+    let there = odd_server::json("200 OK", "", old);
+    let list = odd_server::json("200 OK", "", r#"{"kind":"NodeList","items":[]}"#);
+    let server = odd_server::serve(&[&there, &list, &there, &odd_server::json("201 Created", "", made)]);
+    let run = Scratch::new();
+    std::fs::create_dir(run.0.join("kboot")).unwrap();
+    run.file("kboot/node-n8.json", r#"{"server":"http://a","node":{"metadata":{"uid":"u7"}}}"#);
+    let done = replace(&run, &server.url, "n8", "10.65.8.1/24", &[]);
+    assert!(done.code == 0 && done.stderr.contains("is not given back, it is older"), "{done:?}");
+    assert!(!run.0.join("kboot/node-n8.json").exists());
+}
