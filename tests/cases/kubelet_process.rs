@@ -74,10 +74,6 @@ fn what_is_out_of_range_is_refused_before_anything() {
         (&["--nofile", "unlimited"], "--nofile unlimited: takes a number from 64 to 2147483647"),
         (&["--env", "=x"], "--env =…: takes NAME or NAME=VALUE"),
         (&["--stop-timeout", "9"], "--stop-timeout goes with --supervise"),
-        (
-            &["--supervise", "--", "--healthz-port=many"],
-            "--healthz-port=many: is not a number from 0 to 65535",
-        ),
     ] {
         let dir = Scratch::new();
         let kubelet = stand_in(&dir, "exit 0");
@@ -85,6 +81,18 @@ fn what_is_out_of_range_is_refused_before_anything() {
         assert_eq!(done.error(), (2, format!("kboot kubelet-launch: {says}").as_str()));
         assert!(!dir.0.join("events").exists());
     }
+}
+
+/// Which of the flags behind `--` count is known with the kubelet's version.
+#[test]
+fn a_health_port_that_is_none_is_refused_before_the_kubelet_starts() {
+    let dir = Scratch::new();
+    let kubelet = stand_in(&dir, "exit 0");
+    let options = ["--kubelet", &kubelet, "--supervise", "--", "--healthz-port=many"];
+    let done = run(&[&ENOUGH[..], &options].concat());
+    let why = "kboot kubelet-launch: --healthz-port=many: is not a number from 0 to 65535\n";
+    assert!(done.code == 2 && done.stderr.ends_with(why), "{done:?}");
+    assert!(!dir.0.join("events").exists());
 }
 
 #[test]

@@ -73,13 +73,11 @@ impl Extra {
                 refuse(&flag, version)?;
                 self.notes.extend(caution(&flag, version));
                 self.words.push(word.to_owned());
-                let mut value = value.map(str::to_owned);
-                if value.is_none() && flag.takes_value {
-                    value = rest.next().cloned();
-                    self.words.extend(value.clone());
-                } else if value.is_none() {
-                    value = Some("true".into());
-                }
+                let value = match value {
+                    Some(value) => Some(value.to_owned()),
+                    None if flag.takes_value => rest.next().cloned().inspect(|v| self.words.push(v.clone())),
+                    None => Some("true".to_owned()),
+                };
                 self.given.push((flag.name, value));
             }
             Standing::Dead(flag) => {
