@@ -101,3 +101,15 @@ fn checks_go_by_what_the_kubelet_is_told() {
         assert!(told.len() == 1 && told[0].starts_with("blocker swap swap is on"), "{more}: {told:?}");
     }
 }
+
+/// From 1.4 on the kubelet's own default for --docker-endpoint comes before the variable.
+#[test]
+fn docker_host_counts_where_the_kubelets_client_reads_it() {
+    let Some(fit) = Fit::new() else { return };
+    for (version, url) in [("1.3", "unix:///run/other.sock"), ("1.20", "unix:///var/run/docker.sock")] {
+        let words = format!("--subnet 10.20.7.1/24 --kubelet-version {version} --runtime docker");
+        let table = fit.table("export DOCKER_HOST=unix:///run/other.sock", &words);
+        let gone = format!("blocker runtime docker at {url}: No such file or directory: ");
+        assert!(table.iter().any(|l| l.starts_with(&gone)), "{table:?}");
+    }
+}
