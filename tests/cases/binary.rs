@@ -15,11 +15,11 @@ fn it_needs_no_loader_and_no_library() {
     assert!(!dynamic.contains("NEEDED"), "{dynamic}");
 }
 
-/// All applets with TLS in 3 MB (musl, x86-64), and what README says of it.
+/// All applets with TLS in 3.4 MB (musl, x86-64), and what README says of it.
 #[test]
 fn it_is_small() {
     let size = fs::metadata(binary()).unwrap().len();
-    assert!((1_000_000..=3_000_000).contains(&size), "{size}");
+    assert!((1_000_000..=3_400_000).contains(&size), "{size}");
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let tenths = (size + 50_000) / 100_000;
     assert!(readme.contains(&format!("of {}.{} MB", tenths / 10, tenths % 10)), "README: {size} bytes");

@@ -10,7 +10,7 @@ use super::Args;
 use crate::client::kube::Credentials;
 use crate::error::{Error, Result};
 use crate::sys::file;
-use crate::types::Scheme;
+use crate::types::{BootstrapToken, Scheme};
 
 /// The server with the credentials of the command line on top of its kubeconfig's.
 pub fn server(args: &Args, words: &Words, report: &mut Report) -> Result<Server> {
@@ -22,21 +22,10 @@ pub fn server(args: &Args, words: &Words, report: &mut Report) -> Result<Server>
         // It may be the very kubeconfig whose certificate is gone.
         Some(_) => server::resolve_as_nobody(&options)?,
     };
+    pin(args, given.skip_verify, &mut server)?;
+    refuse_plain(args, &server)?;
     if given.cacert.is_some() {
         server.tls.cacert = given.cacert;
-        server.tls.skip_verify = false;
-    }
-    if !args.ca_hash.is_empty() {
-        if given.skip_verify || args.cacert.is_some() {
-            return Err(Error::usage(
-                "--ca-hash stands in for --cacert and --insecure-skip-tls-verify: give one",
-            ));
-        }
-        if server.url.scheme() != Scheme::Https {
-            return Err(Error::usage(format!("--ca-hash: {} has no certificate: https://?", server.url)));
-        }
-        server.tls.pins.clone_from(&args.ca_hash);
-        server.tls.cacert = None;
         server.tls.skip_verify = false;
     }
     if given.identity.is_some() {
@@ -54,6 +43,41 @@ pub fn server(args: &Args, words: &Words, report: &mut Report) -> Result<Server>
     Ok(server)
 }
 
+fn pin(args: &Args, skips: bool, server: &mut Server) -> Result<()> {
+    if args.ca_hash.is_empty() {
+        return Ok(());
+    }
+    if skips || args.cacert.is_some() {
+        return Err(Error::usage(
+            "--ca-hash stands in for --cacert and --insecure-skip-tls-verify: give one",
+        ));
+    }
+    if server.url.scheme() != Scheme::Https {
+        return Err(Error::usage(format!("--ca-hash: {} has no certificate: https://?", server.url)));
+    }
+    server.tls.pins.clone_from(&args.ca_hash);
+    server.tls.cacert = None;
+    server.tls.skip_verify = false;
+    Ok(())
+}
+
+/// An address without a scheme is http's: whoever gives a certificate does not mean that.
+fn refuse_plain(args: &Args, server: &Server) -> Result<()> {
+    let needs_tls = [("--cacert", args.cacert.is_some()), ("--cert", args.cert.is_some())];
+    if let Some((option, _)) =
+        needs_tls.iter().find(|(_, is_given)| *is_given && server.url.scheme() == Scheme::Http)
+    {
+        return Err(Error::usage(format!("{option}: {} is plain HTTP: https://?", server.url)));
+    }
+    Ok(())
+}
+
+/// kubeadm and kubectl take the token itself; here it would stand in ps for all to read, and in this error.
+fn is_token_itself(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    !text.contains('/') && !path.exists() && (text.len() > 20 || text.parse::<BootstrapToken>().is_ok())
+}
+
 fn credentials(args: &Args) -> Result<Option<Credentials>> {
     let ways = [
         ("--token-file", args.token_file.is_some()),
@@ -68,6 +92,14 @@ fn credentials(args: &Args) -> Result<Option<Credentials>> {
         return Err(Error::usage(
             "--cert and --bootstrap-token-file contradict each other: the token is for getting a certificate",
         ));
+    }
+    let files = [("--token-file", &args.token_file), ("--bootstrap-token-file", &args.bootstrap_token_file)];
+    for (option, path) in files {
+        if path.as_deref().is_some_and(is_token_itself) {
+            return Err(Error::usage(format!(
+                "{option}: takes a file with the token, and there is none of that name"
+            )));
+        }
     }
     match (&args.token_file, &args.user, &args.password_file) {
         (Some(path), None, None) => token(path).map(Some),
