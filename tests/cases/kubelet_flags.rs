@@ -137,6 +137,7 @@ fn everything(dir: &Scratch) -> Wanted {
 /// Runs the real one as composed. There is no runtime to speak to: it reads its flags and its file, then ends.
 fn run_composed(kubelet: &Path, dir: &Scratch, composed: &Composed) -> Done {
     let host = Host::new();
+    host.sh("mount -t tmpfs tmpfs /var/lib");
     dir.file("kubelet.json", serde_json::to_string(composed.config.as_ref().unwrap()).unwrap());
     dir.file("kubeconfig", bare_kubeconfig(&"http://127.0.0.1:9".parse().unwrap()));
     let root = dir.path("root");

@@ -160,7 +160,8 @@ fn a_server_alone_is_enough_for_plain_http_whatever_the_version() {
 fn the_real_kubelet_knows_every_flag() {
     let Some(kubelet) = need("kubelet", "kubelet").filter(|_| root_user()) else { return };
     let kubelet = kubelet.to_str().unwrap();
-    let dir = Scratch::new();
+    let (host, dir) = (Host::new(), Scratch::new());
+    host.sh("mount -t tmpfs tmpfs /var/lib");
     let config = dir.file("kubeconfig", "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: k, user: ''}}]\nclusters: [{name: k, cluster: {server: 'http://127.0.0.1:9'}}]\n");
     let options = [
         "--kubeconfig",
@@ -177,16 +178,15 @@ fn the_real_kubelet_knows_every_flag() {
         "all",
     ];
     let base = ["kubelet-launch", "--kubelet", kubelet, "--subnet", "10.20.7.1/24"];
-    let dry = run(&[&base[..], &options, &["--dry-run", "--json"]].concat()).json();
+    let dry = host.kboot(&[&base[..], &options, &["--dry-run", "--json"]].concat()).json();
     assert_eq!(dry["found"]["kubeletVersion"], "1.20", "asked the real one");
     // --help after the flags: cobra has parsed them all by then; an unknown one ends it before.
-    let done = run(&[&base[..], &options, &["--", "--help"]].concat());
+    let done = host.kboot(&[&base[..], &options, &["--", "--help"]].concat());
     assert!(done.code == 0 && done.stdout.contains("--pod-manifest-path"), "{}", done.stderr);
-    let done = run(&[&base[..], &options, &["--", "--configure-cbr0=false", "--help"]].concat());
+    let done = host.kboot(&[&base[..], &options, &["--", "--configure-cbr0=false", "--help"]].concat());
     let note = "--configure-cbr0 is left out for kubelet 1.20: ";
     assert!(done.code == 0 && done.stderr.contains(note), "{}", done.stderr);
     // And without --help, it starts with them: it gets as far as its own complaint about the socket.
-    let host = Host::new();
     let root = dir.path("root");
     let mut command = host.command("timeout", &["20", crate::support::binary().to_str().unwrap()]);
     command.args(&base[..]).args(options).args(["--", "--root-dir", &root, "--fail-swap-on=false"]);

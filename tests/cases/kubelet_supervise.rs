@@ -214,6 +214,7 @@ fn a_killed_kboot_takes_its_kubelet_with_it() {
 fn the_real_kubelet_ends_for_lack_of_a_runtime_and_is_started_again() {
     let Some(kubelet) = need("kubelet", "kubelet").filter(|_| root_user()) else { return };
     let (host, dir) = (Host::new(), Scratch::new());
+    host.sh("mount -t tmpfs tmpfs /var/lib");
     let config = dir.file("kubeconfig", "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: k, user: ''}}]\nclusters: [{name: k, cluster: {server: 'http://127.0.0.1:9'}}]\n");
     let (root, certificates) = (dir.path("root"), dir.path("pki"));
     let mut command = host.command("setpriv", &["--pdeathsig", "KILL", "--"]);

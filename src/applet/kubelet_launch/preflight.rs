@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Args, facts, node, runtime};
 use crate::applet::kernel_module;
@@ -10,9 +11,9 @@ use crate::applet::server::Server;
 use crate::error::{Context, Error, Result};
 use crate::plan::kubelet::{CgroupDriver, Extra, Runtime, Version};
 use crate::plan::preflight::{self as plan, Finding, Fix, Level};
-use crate::sys::wait::{self, Deadline};
-use crate::sys::{lock, sysctl};
-use crate::types::{Cidr, IfName, NodeName, Scheme, Url};
+use crate::sys::wait::{self, Deadline, Retry};
+use crate::sys::{lock, log, sysctl};
+use crate::types::{Cidr, IfName, NodeName, Scheme, Timeout, Url};
 
 /// All that is known before the look.
 pub struct Scene {
@@ -31,13 +32,40 @@ pub struct Scene {
     pub lease: Vec<Cidr>,
 }
 
+/// Longer than a kubelet takes to end.
+const PORTS_WITHIN: Duration = Duration::from_secs(5);
+/// A look at /proc costs nothing.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 impl Scene {
     /// Waits for what the kubelet cannot do without and what comes by itself.
     pub fn wait(&self, deadline: &Deadline) -> Result<()> {
         if self.server.url.scheme() == Scheme::Https && !self.args.ignores("clock") {
             wait::for_the_clock(deadline)?;
         }
-        if self.args.ignores("runtime") { Ok(()) } else { runtime::wait(self, deadline) }
+        if !self.args.ignores("runtime") {
+            runtime::wait(self, deadline)?;
+        }
+        if !self.args.ignores("ports") && !deadline.passed() {
+            self.wait_for_ports(deadline);
+        }
+        Ok(())
+    }
+
+    /// A kubelet that has just been ended may hold its ports a moment longer. Who holds them for longer
+    /// is a blocker.
+    fn wait_for_ports(&self, deadline: &Deadline) {
+        let patience = Deadline::start(Timeout::After(deadline.attempt(PORTS_WITHIN)));
+        let looked =
+            wait::retry_every(&patience, "the kubelet's ports", LOOK_EVERY, || {
+                match facts::ports(self).into_iter().find(|f| f.level == Level::Blocker) {
+                    Some(taken) => Err(Retry::Later { why: taken.what, after: None }),
+                    None => Ok(()),
+                }
+            });
+        if let Err(error) = looked {
+            log::debug!("{error}");
+        }
     }
 
     /// What the kubelet's own flags give to one of them.
