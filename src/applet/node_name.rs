@@ -10,14 +10,19 @@ use crate::types::NodeName;
 /// What the API server's node authorizer wants the certificate's CN to begin with.
 const NODE_USER: &str = "system:node:";
 
+/// The one in the CN of a node's client certificate.
+pub fn of_certificate(tls: &Tls) -> Result<Option<String>> {
+    let certificate = tls.client_certificate()?.and_then(|der| Certificate::read(&der));
+    let name = certificate.and_then(|c| c.common_name);
+    Ok(name.as_deref().and_then(|n| n.strip_prefix(NODE_USER)).map(str::to_owned))
+}
+
 /// The name that needs no lease: `--name`, else the CN of a node's client certificate.
 pub fn known(given: Option<&NodeName>, tls: &Tls) -> Result<Option<NodeName>> {
     if let Some(name) = given {
         return Ok(Some(name.clone()));
     }
-    let Some(der) = tls.client_certificate()? else { return Ok(None) };
-    let name = Certificate::read(&der).and_then(|c| c.common_name);
-    let Some(name) = name.as_deref().and_then(|n| n.strip_prefix(NODE_USER)) else { return Ok(None) };
+    let Some(name) = of_certificate(tls)? else { return Ok(None) };
     let name = name
         .parse()
         .map_err(|why| Error::usage(format!("the client certificate's CN {NODE_USER}{name}: {why}")))?;

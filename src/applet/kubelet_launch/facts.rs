@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::preflight::Scene;
 use super::runtime::{self, Seen};
+use crate::applet::node_name;
 use crate::error::Result;
 use crate::plan::cni;
 use crate::plan::kubelet::Runtime;
@@ -147,11 +148,9 @@ pub fn kernel(scene: &Scene) -> Result<Vec<Finding>> {
 
 /// In the certificate, for the Node, of the host.
 pub fn names(scene: &Scene, name: &NodeName) -> Result<Finding> {
-    let certificate = scene.server.tls.client_certificate()?.and_then(|der| Certificate::read(&der));
-    let common_name = certificate.and_then(|c| c.common_name);
-    let of_node = common_name.as_deref().and_then(|n| n.strip_prefix("system:node:"));
+    let of_node = node_name::of_certificate(&scene.server.tls)?;
     let hostname = nix::unistd::gethostname()?.to_string_lossy().into_owned();
-    Ok(plan::name(name, of_node, hostname.trim()))
+    Ok(plan::name(name, of_node.as_deref(), hostname.trim()))
 }
 
 /// Against the certificates that TLS with the API server depends on.

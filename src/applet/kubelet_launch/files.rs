@@ -166,10 +166,31 @@ pub struct Launch {
 
 impl fmt::Display for Launch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&shell::join(
-            [self.program.as_str()].into_iter().chain(self.flags.iter().map(String::as_str)),
-        ))
+        let flags = without_secrets(&self.flags);
+        f.write_str(&shell::join([self.program.as_str()].into_iter().chain(flags.iter().map(String::as_str))))
     }
+}
+
+/// The kubelet's flags whose values are secrets.
+const SECRET: [&str; 2] = ["--manifest-url-header", "--storage-driver-password"];
+
+/// As the log and a dry run may show them.
+fn without_secrets(flags: &[String]) -> Vec<String> {
+    let mut is_value = false;
+    let shown = flags.iter().map(|word| {
+        if std::mem::take(&mut is_value) {
+            return "…".to_owned();
+        }
+        let (name, value) = word.split_once('=').map_or((word.as_str(), None), |(n, v)| (n, Some(v)));
+        match (SECRET.contains(&name.replace('_', "-").as_str()), value) {
+            (true, Some(_)) => format!("{name}=…"),
+            (is_secret, _) => {
+                is_value = is_secret;
+                word.clone()
+            }
+        }
+    });
+    shown.collect()
 }
 
 impl Step for Launch {
@@ -181,6 +202,17 @@ impl Step for Launch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_among_the_operators_flags_are_not_shown() {
+        let words =
+            ["--v=2", "--manifest-url-header=A:key", "--storage_driver_password", "key", "--x", "y=z"];
+        let step = Launch { program: "kubelet".into(), flags: words.map(str::to_owned).into() };
+        assert_eq!(
+            step.to_string(),
+            "kubelet --v=2 '--manifest-url-header=…' --storage_driver_password '…' --x y=z"
+        );
+    }
 
     #[test]
     fn the_ca_as_an_operator_would_get_it() {

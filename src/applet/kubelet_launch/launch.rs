@@ -3,11 +3,10 @@
 use super::files::{self, Files, Launch, Write};
 use super::preflight::{Look, Scene};
 use super::process::Process;
+use crate::applet::node_name;
 use crate::applet::report::Report;
 use crate::error::{Error, Result};
 use crate::plan::kubelet::{self, Api, Composed, Wanted};
-use crate::sys::http::Tls;
-use crate::sys::http::certificate::Certificate;
 use crate::sys::log;
 use crate::types::NodeName;
 
@@ -83,14 +82,9 @@ fn wanted(scene: &Scene, name: &NodeName, files: &Files, look: &Look) -> Result<
         read_only_port: args.read_only_port,
         healthz_port: args.healthz_port,
         api: files.api.clone(),
-        rotate_certificates: is_a_nodes(&server.tls)?,
+        // It can renew a node's certificate only: the API server signs no other for it.
+        rotate_certificates: node_name::of_certificate(&server.tls)?.is_some(),
         oom_score_adj: args.oom_score_adj,
         max_open_files: args.nofile,
     })
-}
-
-/// Whether the kubelet can renew its client certificate: the API server signs a Node's only.
-fn is_a_nodes(tls: &Tls) -> Result<bool> {
-    let certificate = tls.client_certificate()?.and_then(|der| Certificate::read(&der));
-    Ok(certificate.and_then(|c| c.common_name).is_some_and(|name| name.starts_with("system:node:")))
 }
