@@ -1,6 +1,7 @@
 //! Pure planners: facts in, steps or text out. No file system, environment, process, socket or clock.
 
 pub mod bridge;
+pub mod cmdline;
 pub mod cni;
 pub mod docker;
 pub mod docker0;

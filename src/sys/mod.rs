@@ -3,6 +3,7 @@
 pub mod arena;
 pub mod child;
 pub mod clock;
+pub mod cmdline;
 mod decompress;
 pub mod disk;
 pub mod exec;
