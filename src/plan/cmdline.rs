@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn words_are_cut_as_the_kernel_cuts_them() {
-        let table: [(&str, &[(&str, Option<&str>)]); 12] = [
+        type Row = (&'static str, &'static [(&'static str, Option<&'static str>)]);
+        let table: [Row; 12] = [
             ("", &[]),
             ("quiet  ro\n", &[("quiet", None), ("ro", None)]),
             ("console=ttyS0,115200 panic=-1", &[("console", Some("ttyS0,115200")), ("panic", Some("-1"))]),

@@ -14,6 +14,7 @@ pub mod link;
 pub mod lock;
 pub mod log;
 pub mod modules;
+pub mod netlink;
 pub mod nft;
 pub mod notify;
 pub mod nss;

@@ -2,17 +2,24 @@
 
 use std::net::IpAddr;
 
-use futures_util::TryStreamExt;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use nix::errno::Errno;
+use nix::libc::{
+    RTM_DELADDR, RTM_DELLINK, RTM_GETROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE, RTM_SETLINK,
+};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use rtnetlink::packet_route::link::{
     BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, LinkMessage,
 };
-use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage};
+use rtnetlink::packet_route::route::RouteMessage;
 use rtnetlink::{LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
 
-use super::{Links, is, words};
+use super::{Links, read, words};
 use crate::error::{Context, Error, Result};
 use crate::types::{Cidr, IfName, Mac};
+
+/// What is there already is refused.
+const NEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
 
 impl Links {
     /// `ip link add NAME [mtu MTU] address MAC type bridge stp_state 0 forward_delay 0`: down, and with an
@@ -25,16 +32,16 @@ impl Links {
         if let Some(mtu) = mtu {
             message = message.mtu(mtu);
         }
-        match self.runtime.block_on(self.handle.link().add(message.build()).execute()) {
-            Err(e) if is(&e, nix::Error::EOPNOTSUPP) => {
+        match self.change(RTM_NEWLINK, NEW, &message.build()) {
+            Err(Errno::EOPNOTSUPP) => {
                 Err(Error::failed("this kernel has no bridges (CONFIG_BRIDGE, module bridge)"))
             }
-            other => other.map_err(|e| words(&e)),
+            other => other.map_err(words),
         }
     }
 
-    fn set(&self, message: LinkMessage) -> Result<()> {
-        self.runtime.block_on(self.handle.link().set(message).execute()).map_err(|e| words(&e))
+    fn set(&self, message: &LinkMessage) -> Result<()> {
+        self.change(RTM_SETLINK, 0, message).map_err(words)
     }
 
     fn by_name(&self, name: &IfName) -> Result<LinkMessageBuilder<LinkUnspec>> {
@@ -44,43 +51,43 @@ impl Links {
     /// `ip link set NAME mtu MTU`; false when the kernel does not take that much.
     pub fn set_mtu(&self, name: &IfName, mtu: u32) -> Result<bool> {
         let message = self.by_name(name)?.mtu(mtu).build();
-        match self.runtime.block_on(self.handle.link().set(message).execute()) {
+        match self.change(RTM_SETLINK, 0, &message) {
             Ok(()) => Ok(true),
-            Err(e) if is(&e, nix::Error::EINVAL) && mtu > 1500 => Ok(false),
-            Err(e) => Err(words(&e)),
+            Err(Errno::EINVAL) if mtu > 1500 => Ok(false),
+            Err(e) => Err(words(e)),
         }
     }
 
     /// `ip link set NAME up`.
     pub fn set_up(&self, name: &IfName) -> Result<()> {
-        self.set(self.by_name(name)?.up().build())
+        self.set(&self.by_name(name)?.up().build())
     }
 
     /// `ip link set NAME address MAC`.
     pub fn set_mac(&self, name: &IfName, mac: Mac) -> Result<()> {
-        self.set(self.by_name(name)?.address(mac.bytes().to_vec()).build())
+        self.set(&self.by_name(name)?.address(mac.bytes().to_vec()).build())
     }
 
     /// `ip link set NAME promisc on|off`.
     pub fn set_promiscuous(&self, name: &IfName, on: bool) -> Result<()> {
-        self.set(self.by_name(name)?.promiscuous(on).build())
+        self.set(&self.by_name(name)?.promiscuous(on).build())
     }
 
     /// `ip link set PORT up master BRIDGE`.
     pub fn attach(&self, port: &IfName, bridge: &IfName) -> Result<()> {
         let bridge = self.index(bridge)?;
         let message = self.by_name(port)?.up().controller(bridge).build();
-        match self.runtime.block_on(self.handle.link().set(message).execute()) {
-            Err(e) if is(&e, nix::Error::EBUSY) => {
+        match self.change(RTM_SETLINK, 0, &message) {
+            Err(Errno::EBUSY) => {
                 Err(Error::failed("it is in use by another (a macvlan, a team, Open vSwitch)"))
             }
-            other => other.map_err(|e| words(&e)),
+            other => other.map_err(words),
         }
     }
 
     /// `ip link set PORT nomaster`.
     pub fn detach(&self, port: &IfName) -> Result<()> {
-        self.set(self.by_name(port)?.nocontroller().build())
+        self.set(&self.by_name(port)?.nocontroller().build())
     }
 
     /// `ip link set NAME type bridge stp_state 0`.
@@ -95,7 +102,7 @@ impl Links {
 
     fn change_bridge(&self, name: &IfName, info: InfoBridge) -> Result<()> {
         let message = LinkMessageBuilder::<LinkBridge>::new(name.as_str()).append_info_data(info).build();
-        self.runtime.block_on(self.handle.link().change(message).execute()).map_err(|e| words(&e))
+        self.change(RTM_NEWLINK, 0, &message).map_err(words)
     }
 
     /// `bridge link set dev PORT hairpin on|off`.
@@ -110,38 +117,37 @@ impl Links {
 
     fn change_port(&self, port: &IfName, info: InfoBridgePort) -> Result<()> {
         let message = LinkBridgePort::new(self.index(port)?).append_info_data(info).build();
-        let request = self.handle.link().set_port(message);
-        self.runtime.block_on(request.execute()).map_err(|e| words(&e))
+        self.change(RTM_NEWLINK, 0, &message).map_err(words)
     }
 
     /// `ip link del NAME`. One that is gone is fine.
     pub fn delete(&self, name: &IfName) -> Result<()> {
         let Some(link) = self.get(name)? else { return Ok(()) };
-        match self.runtime.block_on(self.handle.link().del(link.index).execute()) {
-            Err(e) if is(&e, nix::Error::ENODEV) => Ok(()),
-            other => other.map_err(|e| words(&e)),
+        match self.change(RTM_DELLINK, 0, &LinkUnspec::new_with_index(link.index).build()) {
+            Err(Errno::ENODEV) => Ok(()),
+            other => other.map_err(words),
         }
     }
 
     /// `ip addr add CIDR brd + dev NAME`, an IPv6 one with `nodad`: no other node has this lease, and
     /// its pods must not wait a second for their gateway (RFC 4862, 5.4). One that is there is fine.
     pub fn add_address(&self, name: &IfName, cidr: Cidr) -> Result<()> {
-        let mut request = self.handle.address().add(self.index(name)?, cidr.addr(), cidr.prefix_len());
+        let mut message = address_message(self.index(name)?, cidr);
         if !cidr.is_ipv4() {
-            request.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+            message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
         }
-        match self.runtime.block_on(request.execute()) {
-            Err(e) if is(&e, nix::Error::EEXIST) => {
+        match self.change(RTM_NEWADDR, NEW, &message) {
+            Err(Errno::EEXIST) => {
                 let link = self.get(name)?.unwrap_or_default();
-                if self.addresses_of(&link)?.contains(&cidr) { Ok(()) } else { Err(words(&e)) }
+                if self.addresses_of(&link)?.contains(&cidr) { Ok(()) } else { Err(words(Errno::EEXIST)) }
             }
-            Err(e) if is(&e, nix::Error::EACCES) && !cidr.is_ipv4() => {
+            Err(Errno::EACCES) if !cidr.is_ipv4() => {
                 Err(Error::failed(format!("IPv6 is off on {name}: net.ipv6.conf.{name}.disable_ipv6")))
             }
-            Err(e) if is(&e, nix::Error::EOPNOTSUPP) && !cidr.is_ipv4() => {
+            Err(Errno::EOPNOTSUPP) if !cidr.is_ipv4() => {
                 Err(Error::failed("this kernel has no IPv6 (CONFIG_IPV6, or ipv6.disable=1 at boot)"))
             }
-            other => other.map_err(|e| words(&e)),
+            other => other.map_err(words),
         }
     }
 
@@ -149,9 +155,9 @@ impl Links {
     pub fn delete_address(&self, name: &IfName, cidr: Cidr) -> Result<()> {
         let Some(link) = self.get(name)? else { return Ok(()) };
         let message = address_message(link.index, cidr);
-        match self.runtime.block_on(self.handle.address().del(message).execute()) {
-            Err(e) if is(&e, nix::Error::EADDRNOTAVAIL) || is(&e, nix::Error::ENODEV) => Ok(()),
-            other => other.map_err(|e| words(&e)),
+        match self.change(RTM_DELADDR, 0, &message) {
+            Err(Errno::EADDRNOTAVAIL | Errno::ENODEV) => Ok(()),
+            other => other.map_err(words),
         }
     }
 
@@ -165,28 +171,11 @@ impl Links {
                 RouteMessageBuilder::<std::net::Ipv6Addr>::new().destination_prefix(a, 128).build()
             }
         };
-        let mut stream = Box::pin(self.handle.route().get(message).execute());
-        match self.runtime.block_on(stream.try_next()) {
-            Ok(answer) => Ok(answer.and_then(|m| {
-                m.attributes.iter().find_map(|a| match a {
-                    RouteAttribute::Oif(index) => Some(*index),
-                    _ => None,
-                })
-            })),
+        match self.one(RTM_GETROUTE, &message, RTM_NEWROUTE, read::route) {
+            Ok(route) => Ok(route.and_then(|r| r.out)),
             // No route, or one that says no: unreachable, prohibit, blackhole.
-            Err(e)
-                if [
-                    nix::Error::ENETUNREACH,
-                    nix::Error::EHOSTUNREACH,
-                    nix::Error::EACCES,
-                    nix::Error::EINVAL,
-                ]
-                .iter()
-                .any(|no| is(&e, *no)) =>
-            {
-                Ok(None)
-            }
-            Err(e) => Err(words(&e)).context(format!("ip route get {addr}")),
+            Err(Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EACCES | Errno::EINVAL) => Ok(None),
+            Err(e) => Err(words(e)).context(format!("ip route get {addr}")),
         }
     }
 }

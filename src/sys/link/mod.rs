@@ -1,21 +1,20 @@
-//! Network links over rtnetlink: the only room with an async runtime, and it stays inside.
+//! Network links, their addresses and routes. rtnetlink's builders make the requests; they go over a
+//! plain socket, since the kernel answers at once: its own connection wants an async runtime.
 
 mod change;
 mod ranges;
+mod read;
 
 use std::cell::RefCell;
-use std::net::IpAddr;
 
-use futures_util::TryStreamExt;
-use rtnetlink::Handle;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
-use rtnetlink::packet_route::link::{
-    BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoPortData, LinkAttribute,
-    LinkFlags, LinkInfo, LinkMessage,
-};
-use tokio::runtime::Runtime;
+use netlink_packet_core::{Emitable, NLM_F_ACK, NLM_F_DUMP};
+use nix::errno::Errno;
+use nix::libc::{RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK};
+use rtnetlink::packet_route::address::AddressMessage;
+use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
 
 use crate::error::{Context, Error, Result};
+use crate::sys::netlink::{self, HEADER, Protocol, Socket, again};
 use crate::types::{Cidr, IfName, Mac};
 
 /// A link as it was found.
@@ -58,72 +57,107 @@ pub struct Port {
 
 /// A netlink connection.
 pub struct Links {
-    runtime: Runtime,
-    handle: Handle,
+    socket: Socket,
     /// The numbers of links that were asked for by name.
     known: RefCell<Vec<(IfName, u32)>>,
 }
 
 /// A netlink error in the kernel's words. Somebody else's doing in between is marked as such.
-fn words(error: &rtnetlink::Error) -> Error {
-    let Some(errno) = errno(error) else {
-        // Its Display would bring the Debug text of every netlink message there is: 0.1 MB.
-        return Error::failed("netlink: an answer that was not understood");
-    };
-    let hint = if errno == nix::Error::EPERM { ": needs root (CAP_NET_ADMIN)" } else { "" };
+fn words(errno: Errno) -> Error {
+    let hint = if errno == Errno::EPERM { ": needs root (CAP_NET_ADMIN)" } else { "" };
     let text = Error::failed(format!("{}{hint}", errno.desc()));
     match errno {
-        nix::Error::EEXIST | nix::Error::EBUSY | nix::Error::ENODEV | nix::Error::EAGAIN => text.meanwhile(),
+        Errno::EEXIST | Errno::EBUSY | Errno::ENODEV | Errno::EAGAIN => text.meanwhile(),
         _ => text,
     }
-}
-
-fn errno(error: &rtnetlink::Error) -> Option<nix::Error> {
-    match error {
-        rtnetlink::Error::NetlinkError(message) => message.code.map(|c| nix::Error::from_raw(-c.get())),
-        _ => None,
-    }
-}
-
-fn is(error: &rtnetlink::Error, wanted: nix::Error) -> bool {
-    errno(error) == Some(wanted)
 }
 
 impl Links {
     /// Connects to the kernel.
     pub fn open() -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().context("netlink")?;
-        let guard = runtime.enter();
-        let (connection, handle, _) = rtnetlink::new_connection().context("netlink")?;
-        drop(guard);
-        runtime.spawn(connection);
-        Ok(Self { runtime, handle, known: RefCell::default() })
+        let socket = Socket::open(Protocol::NetlinkRoute).context("netlink")?;
+        Ok(Self { socket, known: RefCell::default() })
+    }
+
+    /// Sends one message and hands out what is said to it.
+    fn talk(
+        &self,
+        kind: u16,
+        flags: u16,
+        body: &impl Emitable,
+        each: impl FnMut(u16, &[u8]),
+    ) -> Result<(), Errno> {
+        let length = HEADER + body.buffer_len();
+        let mut message = vec![0; length];
+        body.emit(&mut message[HEADER..]);
+        let number = self.socket.number(1);
+        netlink::head(&mut message, kind, flags, number);
+        self.socket.ask(&message, number, number, each).map_err(|failure| failure.errno)
+    }
+
+    /// Asks for a change, and whether it was made.
+    fn change(&self, kind: u16, flags: u16, body: &impl Emitable) -> Result<(), Errno> {
+        self.talk(kind, flags | NLM_F_ACK, body, |_, _| {})
+    }
+
+    /// Asks for one thing.
+    fn one<T>(
+        &self,
+        kind: u16,
+        body: &impl Emitable,
+        answer: u16,
+        read: fn(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, Errno> {
+        let mut found = None;
+        self.talk(kind, NLM_F_ACK, body, |is, payload| {
+            if is == answer {
+                found = read(payload);
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// Asks for all there are; again while they change meanwhile.
+    fn list<T>(
+        &self,
+        kind: u16,
+        body: &impl Emitable,
+        answer: u16,
+        read: fn(&[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, Errno> {
+        let mut found = Vec::new();
+        again(|| {
+            found.clear();
+            let each = |is, payload: &[u8]| {
+                if is == answer {
+                    found.extend(read(payload));
+                }
+            };
+            Ok(self.talk(kind, NLM_F_DUMP, body, each)?)
+        })?;
+        Ok(found)
     }
 
     /// The link of that name, `None` if there is none.
     pub fn get(&self, name: &IfName) -> Result<Option<Link>> {
         self.known.borrow_mut().retain(|(known, _)| known != name);
-        let mut stream = Box::pin(self.handle.link().get().match_name(name.as_str()).execute());
-        match self.runtime.block_on(stream.try_next()) {
-            Ok(message) => {
-                let link = message.as_ref().map(read);
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName(name.to_string()));
+        match self.one(RTM_GETLINK, &message, RTM_NEWLINK, read::link) {
+            Ok(link) => {
                 self.known.borrow_mut().extend(link.iter().map(|l| (name.clone(), l.index)));
                 Ok(link)
             }
-            Err(e) if is(&e, nix::Error::ENODEV) => Ok(None),
-            Err(e) => Err(words(&e)).context(format!("ip link show {name}")),
+            Err(Errno::ENODEV) => Ok(None),
+            Err(e) => Err(words(e)).context(format!("ip link show {name}")),
         }
     }
 
     /// All links.
     pub fn all(&self) -> Result<Vec<Link>> {
         self.known.borrow_mut().clear();
-        let messages: Vec<_> = self
-            .runtime
-            .block_on(self.handle.link().get().execute().try_collect())
-            .map_err(|e| words(&e))
-            .context("ip link")?;
-        Ok(messages.iter().map(read).collect())
+        let all = self.list(RTM_GETLINK, &LinkMessage::default(), RTM_NEWLINK, read::link);
+        all.map_err(words).context("ip link")
     }
 
     /// Of one that has gone and come again meanwhile, the number is no link's any more: ENODEV.
@@ -137,10 +171,8 @@ impl Links {
 
     /// The addresses of all links, each with its link's number; IPv6 link-local ones are left out.
     pub fn addresses(&self) -> Result<Vec<(u32, Cidr)>> {
-        let stream = self.handle.address().get().execute();
-        let messages: Vec<_> =
-            self.runtime.block_on(stream.try_collect()).map_err(|e| words(&e)).context("ip addr")?;
-        Ok(messages.iter().filter_map(|m| Some((m.header.index, address(m)?))).collect())
+        let all = self.list(RTM_GETADDR, &AddressMessage::default(), RTM_NEWADDR, read::address);
+        all.map_err(words).context("ip addr")
     }
 
     /// One link's addresses.
@@ -148,76 +180,4 @@ impl Links {
         let all = self.addresses()?.into_iter();
         Ok(all.filter(|(index, _)| *index == link.index).map(|(_, cidr)| cidr).collect())
     }
-}
-
-fn read(message: &LinkMessage) -> Link {
-    let flags = message.header.flags;
-    let mut link = Link {
-        index: message.header.index,
-        kind: "device".into(),
-        up: flags.contains(LinkFlags::Up),
-        carrier: flags.contains(LinkFlags::LowerUp),
-        promiscuous: flags.contains(LinkFlags::Promisc),
-        ..Link::default()
-    };
-    for attribute in &message.attributes {
-        match attribute {
-            LinkAttribute::IfName(name) => link.name.clone_from(name),
-            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
-            LinkAttribute::Controller(index) => link.master = Some(*index),
-            LinkAttribute::Address(bytes) => link.mac = Mac::try_from(bytes.as_slice()).ok(),
-            LinkAttribute::LinkInfo(infos) => infos.iter().for_each(|info| read_info(&mut link, info)),
-            _ => {}
-        }
-    }
-    link
-}
-
-fn read_info(link: &mut Link, info: &LinkInfo) {
-    match info {
-        LinkInfo::Kind(kind) => link.kind = kind.to_string(),
-        LinkInfo::Data(InfoData::Bridge(infos)) => {
-            for info in infos {
-                match info {
-                    InfoBridge::ForwardDelay(delay) => link.forward_delay = Some(*delay),
-                    InfoBridge::StpState(state) => link.stp = Some(*state != BridgeStpState::Disabled),
-                    _ => {}
-                }
-            }
-        }
-        LinkInfo::PortData(InfoPortData::BridgePort(infos)) => {
-            for info in infos {
-                match info {
-                    InfoBridgePort::HairpinMode(on) => link.port.hairpin = *on,
-                    InfoBridgePort::State(state) => {
-                        link.port.waits = matches!(
-                            state,
-                            BridgePortState::Listening
-                                | BridgePortState::Learning
-                                | BridgePortState::Blocking
-                        );
-                    }
-                    _ => {}
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-/// `IFA_LOCAL` is the own address; `IFA_ADDRESS` the peer's on point-to-point links.
-fn address(message: &AddressMessage) -> Option<Cidr> {
-    let mut own = None;
-    for attribute in &message.attributes {
-        match attribute {
-            AddressAttribute::Local(addr) => own = Some(*addr),
-            AddressAttribute::Address(addr) => own = own.or(Some(*addr)),
-            _ => {}
-        }
-    }
-    Cidr::new(own.filter(|a| !is_link_local(a))?, message.header.prefix_len)
-}
-
-fn is_link_local(addr: &IpAddr) -> bool {
-    matches!(addr, IpAddr::V6(a) if a.is_unicast_link_local())
 }

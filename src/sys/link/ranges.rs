@@ -1,15 +1,18 @@
 //! The ranges of addresses that this host has to do with: its links' addresses, its routes.
 
-use std::net::IpAddr;
+use nix::libc::{RTM_GETROUTE, RTM_NEWROUTE};
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::route::RouteMessage;
 
-use futures_util::TryStreamExt;
-use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteType,
-};
-
-use super::{Links, is_link_local, words};
+use super::read::{self, Route, is_link_local};
+use super::{Links, words};
 use crate::error::{Context, Result};
 use crate::types::{Cidr, HostRange};
+
+// linux/rtnetlink.h: RT_TABLE_MAIN, RTN_UNICAST, RTPROT_RA.
+const TABLE_MAIN: u8 = 254;
+const UNICAST: u8 = 1;
+const ROUTER_ADVERTISEMENT: u8 = 9;
 
 impl Links {
     /// The addresses of all links but the loopback, then the unicast routes of the main table but the
@@ -26,53 +29,31 @@ impl Links {
                 is_via: false,
             })
             .collect();
-        for is_ipv4 in [true, false] {
-            found.extend(self.routes(is_ipv4)?.iter().filter_map(|m| route(m, name)));
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            found.extend(self.routes(family)?.iter().filter_map(|r| range(r, name)));
         }
         Ok(found)
     }
 
     /// The links by which a router has advertised itself (routes of protocol ra).
     pub fn advertised(&self) -> Result<Vec<u32>> {
-        let routes = self.routes(false)?;
-        let advertised = routes.iter().filter(|m| m.header.protocol == RouteProtocol::Ra);
-        let link = |m: &RouteMessage| {
-            m.attributes.iter().find_map(|a| match a {
-                RouteAttribute::Oif(index) => Some(*index),
-                _ => None,
-            })
-        };
-        Ok(advertised.filter_map(link).collect())
+        let routes = self.routes(AddressFamily::Inet6)?;
+        Ok(routes.iter().filter(|r| r.protocol == ROUTER_ADVERTISEMENT).filter_map(|r| r.out).collect())
     }
 
-    fn routes(&self, is_ipv4: bool) -> Result<Vec<RouteMessage>> {
+    fn routes(&self, family: AddressFamily) -> Result<Vec<Route>> {
         let mut message = RouteMessage::default();
-        message.header.address_family = if is_ipv4 {
-            rtnetlink::packet_route::AddressFamily::Inet
-        } else {
-            rtnetlink::packet_route::AddressFamily::Inet6
-        };
-        let stream = self.handle.route().get(message).execute();
-        self.runtime.block_on(stream.try_collect()).map_err(|e| words(&e)).context("ip route")
+        message.header.address_family = family;
+        self.list(RTM_GETROUTE, &message, RTM_NEWROUTE, read::route).map_err(words).context("ip route")
     }
 }
 
-fn route<'n>(message: &RouteMessage, name: impl Fn(u32) -> &'n str) -> Option<HostRange> {
-    let header = &message.header;
-    if header.table != RouteHeader::RT_TABLE_MAIN || header.kind != RouteType::Unicast {
+fn range<'n>(route: &Route, name: impl Fn(u32) -> &'n str) -> Option<HostRange> {
+    if route.table != TABLE_MAIN || route.kind != UNICAST {
         return None;
     }
-    let (mut addr, mut link, mut is_via) = (None, 0, false);
-    for attribute in &message.attributes {
-        match attribute {
-            RouteAttribute::Destination(RouteAddress::Inet(a)) => addr = Some(IpAddr::from(*a)),
-            RouteAttribute::Destination(RouteAddress::Inet6(a)) => addr = Some(IpAddr::from(*a)),
-            RouteAttribute::Oif(index) => link = *index,
-            RouteAttribute::Gateway(_) | RouteAttribute::Via(_) => is_via = true,
-            _ => {}
-        }
-    }
-    let addr = addr.filter(|a| !is_link_local(a) && !a.is_multicast())?;
-    let cidr = Cidr::new(addr, header.destination_prefix_length)?;
-    Some(HostRange { link: name(link).to_owned(), cidr, is_address: false, is_via })
+    let addr = route.destination.filter(|a| !is_link_local(a) && !a.is_multicast())?;
+    let cidr = Cidr::new(addr, route.prefix_len)?;
+    let link = name(route.out.unwrap_or_default()).to_owned();
+    Some(HostRange { link, cidr, is_address: false, is_via: route.is_via })
 }

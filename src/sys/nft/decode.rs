@@ -2,10 +2,11 @@
 //! every attribute, and one that it finds fault with would fail the whole list: here a rule of somebody
 //! else's may hold anything.
 
-use netlink_packet_core::{NLA_HEADER_SIZE, NlasIterator, parse_u32_be, parse_u64_be};
+use netlink_packet_core::parse_u64_be;
 
 use super::encode::COMMENT;
 use super::rule::Expressions;
+use crate::sys::netlink::{Attributes, text};
 use crate::types::nft::{Base, Chain, ChainId, Family, Policy, Rule};
 
 // linux/netfilter/nf_tables.h: enum nft_gen_attributes, nft_chain_attributes, nft_hook_attributes,
@@ -26,43 +27,6 @@ const RULE_EXPRESSIONS: u16 = 4;
 const RULE_USERDATA: u16 = 7;
 const EXPR_NAME: u16 = 1;
 const EXPR_DATA: u16 = 2;
-
-/// Attributes one after the other.
-#[derive(Clone, Copy)]
-pub(super) struct Attributes<'a>(pub &'a [u8]);
-
-impl<'a> Attributes<'a> {
-    /// Kinds and values; ends before one that is cut short.
-    fn all(self) -> impl Iterator<Item = (u16, &'a [u8])> {
-        NlasIterator::new(self.0).map_while(|attribute| {
-            let attribute = attribute.ok()?;
-            let (kind, end) = (attribute.kind(), usize::from(attribute.length()));
-            attribute.into_inner().get(NLA_HEADER_SIZE..end).map(|value| (kind, value))
-        })
-    }
-
-    pub fn get(self, kind: u16) -> Option<&'a [u8]> {
-        self.all().find(|(k, _)| *k == kind).map(|(_, value)| value)
-    }
-
-    pub fn nested(self, kind: u16) -> Self {
-        Self(self.get(kind).unwrap_or_default())
-    }
-
-    pub fn number(self, kind: u16) -> Option<u32> {
-        parse_u32_be(self.get(kind)?).ok()
-    }
-
-    pub fn text(self, kind: u16) -> Option<String> {
-        self.get(kind).map(text)
-    }
-}
-
-/// Up to the first NUL.
-pub(super) fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
-}
 
 /// A message of nf_tables: `struct nfgenmsg` (family, version, two bytes of the generation), then attributes.
 pub(super) fn message(payload: &[u8]) -> Option<(Family, Attributes<'_>)> {

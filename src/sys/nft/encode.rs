@@ -2,8 +2,7 @@
 //! bring the code for conntrack, nflog and sets with them.
 
 use netlink_packet_core::{
-    DefaultNla, Emitable, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer,
-    Nla,
+    DefaultNla, Emitable, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NetlinkBuffer, Nla,
 };
 use netlink_packet_netfilter::NetfilterProtoFamily;
 use netlink_packet_netfilter::nftables::{
@@ -11,6 +10,7 @@ use netlink_packet_netfilter::nftables::{
 };
 
 use super::expression;
+use crate::sys::netlink;
 use crate::types::nft::{Base, Chain, ChainId, Command, Family, Policy, Rule};
 
 // linux/netfilter/nfnetlink.h and nf_tables.h: `NFNL_SUBSYS_NFTABLES`, `NFNL_MSG_BATCH_BEGIN`,
@@ -34,8 +34,7 @@ const GET_GENERATION: u16 = NFTABLES << 8 | 16;
 pub(super) const COMMENT: u8 = 0;
 
 /// `struct nlmsghdr`, and `struct nfgenmsg` behind it: family, version 0, two bytes for the batch.
-const NETLINK_HEADER: usize = 16;
-const HEADERS: usize = NETLINK_HEADER + 4;
+const HEADERS: usize = netlink::HEADER + 4;
 /// All families; also none, in a batch's brackets.
 const ANY: Family = Family::Other(0);
 
@@ -52,12 +51,8 @@ impl Messages {
         let length = HEADERS + attributes.buffer_len();
         self.bytes.resize(self.last + length, 0);
         let message = &mut self.bytes[self.last..];
-        let mut header = NetlinkBuffer::new(&mut *message);
-        header.set_length(u32::try_from(length).unwrap_or(u32::MAX));
-        header.set_message_type(kind);
-        header.set_flags(NLM_F_REQUEST | flags);
-        header.set_sequence_number(sequence);
-        message[NETLINK_HEADER] = number(family).into();
+        netlink::head(message, kind, flags, sequence);
+        message[netlink::HEADER] = number(family).into();
         attributes.emit(&mut message[HEADERS..]);
     }
 

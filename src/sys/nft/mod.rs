@@ -6,16 +6,15 @@ mod encode;
 mod expression;
 mod refused;
 mod rule;
-mod socket;
 
 use nix::errno::Errno;
 
 pub use self::refused::Refused;
 
 use self::encode::{Messages, NEW_CHAIN, NEW_GENERATION, NEW_RULE, NEW_TABLE};
-use self::refused::{again, words};
-use self::socket::{Failure, Socket};
+use self::refused::words;
 use crate::error::{Context, Result};
+use crate::sys::netlink::{Failure, Protocol, Socket, again};
 use crate::types::nft::{Chain, ChainId, Command, Family, Rule};
 
 /// `NFT_TABLE_F_DORMANT`, `NFT_TABLE_F_OWNER`.
@@ -35,7 +34,7 @@ pub struct Nft {
 impl Nft {
     /// Looks at the ruleset; `None` when this kernel has no nf_tables, for which `MISSING` is the text.
     pub fn open() -> Result<Option<Self>> {
-        let socket = match Socket::open() {
+        let socket = match Socket::open(Protocol::NetlinkNetFilter) {
             Err(Errno::EPROTONOSUPPORT) => return Ok(None),
             socket => socket.map_err(words).context("nf_tables")?,
         };

@@ -2,8 +2,7 @@
 
 use nix::errno::Errno;
 
-use super::socket::Failure;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::types::nft::{Command, Expr, Family, Rule};
 
 /// A batch that was refused: nothing of it was done.
@@ -87,20 +86,6 @@ fn masquerades(rule: &Rule) -> bool {
     rule.exprs.iter().any(|e| matches!(e, Expr::Masquerade { .. }))
 }
 
-/// Runs a question again when what it asks for changed meanwhile.
-pub(super) fn again(mut ask: impl FnMut() -> Result<(), Failure>) -> Result<(), Errno> {
-    for _ in 1..ATTEMPTS {
-        match ask() {
-            Err(Failure { errno: Errno::EINTR, .. }) => {}
-            answer => return answer.map_err(|f| f.errno),
-        }
-    }
-    ask().map_err(|f| f.errno)
-}
-
-/// How often a list is asked for that changes while it is read.
-const ATTEMPTS: usize = 20;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,15 +116,5 @@ mod tests {
             let (text, race) = refused(command, errno);
             assert!(text.contains(words) && race == changed, "{text} {race}");
         }
-    }
-
-    #[test]
-    fn a_list_that_never_holds_still_is_given_up() {
-        let mut asked = 0;
-        let answer = again(|| {
-            asked += 1;
-            Err(Errno::EINTR.into())
-        });
-        assert_eq!((answer, asked), (Err(Errno::EINTR), ATTEMPTS));
     }
 }

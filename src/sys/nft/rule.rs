@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_core::parse_u32_be;
 
-use super::decode::Attributes;
 use super::expression::{
     ACCEPT, DROP, IPV4, IPV6, MASQUERADE_FLAGS, NETWORK_HEADER, RANDOM_FULLY, mask, offsets,
 };
+use crate::sys::netlink::Attributes;
 use crate::types::nft::{Expr, Family};
 use crate::types::{Cidr, IfName};
 
