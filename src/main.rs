@@ -26,6 +26,7 @@ pub unsafe extern "C" fn main(count: c_int, pointers: *const *const c_char) -> c
     nss::settle();
     // SAFETY: ignoring a signal installs no handler. EPIPE then says it where it can be told apart.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    // Of PID 1 that ends in the kernel's own panic, which restarts by `panic=` as init would have.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         log::error(None, &format!("internal error at {place}: {panic}"));

@@ -86,6 +86,12 @@ mod flannel_env;
 mod flannel_lease;
 #[path = "cases/front.rs"]
 mod front;
+#[path = "cases/init.rs"]
+mod init;
+#[path = "cases/init_machine.rs"]
+mod init_machine;
+#[path = "cases/init_root.rs"]
+mod init_root;
 #[path = "cases/input.rs"]
 mod input;
 #[path = "cases/join.rs"]

@@ -11,6 +11,7 @@ mod etcd;
 mod etcd_config;
 mod flannel_env;
 mod help;
+mod init;
 mod install;
 mod kernel_module;
 mod kubelet_launch;
@@ -32,7 +33,7 @@ use argh::{ArgsInfo, CommandInfoWithArgs};
 
 use crate::error::{Error, Exit, Result};
 use crate::plan::nearest::nearest;
-use crate::sys::{log, stdio};
+use crate::sys::{log, machine, stdio};
 use cli::Words;
 use report::Report;
 
@@ -51,7 +52,8 @@ pub struct Applet {
 }
 
 /// All applets, in the order of a boot.
-pub static APPLETS: [Applet; 8] = [
+pub static APPLETS: [Applet; 9] = [
+    init::APPLET,
     etcd_config::APPLET,
     flannel_env::APPLET,
     bridge::APPLET,
@@ -122,17 +124,29 @@ fn not_found(name: &str) -> Error {
 }
 
 fn call(applet: &'static Applet, argv: &[OsString]) -> Result<()> {
+    let is_init = applet.name == init::APPLET.name && machine::is_first();
+    if is_init {
+        init::ground::lay();
+    }
     let mut report = Report::new(applet.name);
     let before_dashes = argv.iter().take_while(|w| *w != "--");
     report.json = before_dashes.clone().any(|w| w == "--json");
     report.dry_run = before_dashes.clone().any(|w| w == "--dry-run");
     let result = scan_and_run(applet, argv, &mut report);
+    // Whatever went wrong: should PID 1 end, the kernel would panic.
+    let result = if is_init { result.map_err(init::in_trouble) } else { result };
     report.finish(result)
 }
 
 fn scan_and_run(applet: &'static Applet, argv: &[OsString], report: &mut Report) -> Result<()> {
     let info = (applet.info)();
-    let mut words = Words::scan(applet.name, &info, argv)?;
+    let mut words = match Words::scan(applet.name, &info, argv) {
+        // What the kernel hands to PID 1 is meant for the init of the root, in words of its own.
+        Err(_) if applet.name == init::APPLET.name && machine::is_first() && machine::is_whole() => {
+            Words::handed_on(applet.name, argv)
+        }
+        other => other?,
+    };
     if words.help {
         report.json = false;
         return stdio::out(&help::applet(applet));

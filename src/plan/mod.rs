@@ -1,5 +1,6 @@
 //! Pure planners: facts in, steps or text out. No file system, environment, process, socket or clock.
 
+pub mod boot_list;
 pub mod bridge;
 pub mod cmdline;
 pub mod cni;
@@ -8,6 +9,7 @@ pub mod docker0;
 pub mod etcd;
 pub mod flannel;
 pub mod host_lease;
+pub mod init;
 pub mod join;
 pub mod kubelet;
 pub mod modules;

@@ -1,6 +1,6 @@
 //! Kernel modules: which files one takes, from the lists that depmod(8) leaves in /lib/modules/VERSION.
-//! Left out: aliases (modules.alias), modprobe.d, and soft dependencies (modules.softdep). Of those few
-//! have any; libcrc32c, below conntrack, has one that is a matter of speed where crc32c is built in.
+//! Left out: modprobe.d, and soft dependencies (modules.softdep). Of those few have any; libcrc32c, below
+//! conntrack, has one that is a matter of speed where crc32c is built in.
 
 /// The name in a module's path: `kernel/net/bridge/br_netfilter.ko.zst` -> `br_netfilter`.
 pub fn name_of(path: &str) -> &str {
@@ -37,9 +37,127 @@ pub fn is_live(proc_modules: &str, name: &str) -> bool {
     })
 }
 
+/// The modules that modules.alias (`alias PATTERN NAME`) has for these devices' aliases, each once, in the
+/// list's order. A list has thousands of patterns: only those of a device's own bus are compared.
+pub fn wanted<'a>(modules_alias: &'a str, devices: &[String]) -> Vec<&'a str> {
+    let bus = |text: &str| text.split(':').next().unwrap_or_default().len();
+    let mut names: Vec<&str> = Vec::new();
+    for line in modules_alias.lines() {
+        let Some((pattern, name)) = line.strip_prefix("alias ").and_then(|l| l.rsplit_once(' ')) else {
+            continue;
+        };
+        let prefix = &pattern[..bus(pattern)];
+        let mut own = devices.iter().filter(|d| d.starts_with(prefix) || prefix.contains(['*', '?', '[']));
+        if !names.contains(&name) && own.any(|d| matches(pattern.as_bytes(), d.as_bytes())) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// fnmatch(3) without flags, as modprobe asks it: `*`, `?`, `[a-c]`, `[!a]`, and a backslash.
+fn matches(mut pattern: &[u8], mut text: &[u8]) -> bool {
+    // Where the last `*` stood, and how far it reaches: with more than one, the last alone may grow.
+    let mut star: Option<(&[u8], &[u8])> = None;
+    loop {
+        if let Some((b'*', rest)) = pattern.split_first() {
+            star = Some((rest, text));
+            pattern = rest;
+            continue;
+        }
+        if let Some(rest) = one(pattern, text) {
+            (pattern, text) = (rest, &text[1..]);
+            continue;
+        }
+        if pattern.is_empty() && text.is_empty() {
+            return true;
+        }
+        let Some((behind, [_, shorter @ ..])) = star else { return false };
+        (pattern, text) = (behind, shorter);
+        star = Some((behind, shorter));
+    }
+}
+
+/// The pattern behind its first element, if that matches the text's first byte.
+fn one<'a>(pattern: &'a [u8], text: &[u8]) -> Option<&'a [u8]> {
+    let c = *text.first()?;
+    match pattern {
+        [b'?', rest @ ..] => Some(rest),
+        [b'[', rest @ ..] => match set(rest, c) {
+            Some((is_in, rest)) => is_in.then_some(rest),
+            // Not closed: it stands for itself.
+            None => (c == b'[').then_some(rest),
+        },
+        [b'\\', literal, rest @ ..] => (*literal == c).then_some(rest),
+        [literal, rest @ ..] => (*literal == c).then_some(rest),
+        [] => None,
+    }
+}
+
+/// Whether a byte is in the set whose `[` is gone, and what stands behind its `]`.
+fn set(pattern: &[u8], c: u8) -> Option<(bool, &[u8])> {
+    let (is_negated, mut rest) = match pattern {
+        [b'!' | b'^', rest @ ..] => (true, rest),
+        _ => (false, pattern),
+    };
+    let (mut is_in, mut is_first) = (false, true);
+    loop {
+        match rest {
+            [b']', behind @ ..] if !is_first => return Some((is_in != is_negated, behind)),
+            [low, b'-', high, more @ ..] if *high != b']' => {
+                is_in |= (*low..=*high).contains(&c);
+                rest = more;
+            }
+            [single, more @ ..] => {
+                is_in |= *single == c;
+                rest = more;
+            }
+            [] => return None,
+        }
+        is_first = false;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each as fnmatch(3) with no flags has it.
+    #[test]
+    fn patterns() {
+        for (pattern, text, expected) in [
+            ("virtio:d00000001v*", "virtio:d00000001v00001AF4", true),
+            ("virtio:d00000001v*", "virtio:d00000002v00001AF4", false),
+            ("pci:v*d*sv*sd*bc02sc*i*", "pci:v00001AF4d00001000sv00001AF4sd00000001bc02sc00i00", true),
+            ("pci:v*d*sv*sd*bc02sc*i*", "pci:v00001AF4d00001000sv00001AF4sd00000001bc01sc00i00", false),
+            ("usb:v0000p[0-9]x[!ab]", "usb:v0000p7xc", true),
+            ("usb:v0000p[0-9]x[!ab]", "usb:v0000p7xa", false),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("", "", true),
+            ("*", "", true),
+            ("a*", "", false),
+            ("a", "ab", false),
+            ("[]x]", "]", true),
+            ("a[b", "a[b", true),
+            ("a\\*b", "a*b", true),
+            ("a\\*b", "axb", false),
+            ("*a*b*c", "xxaxxbxxbc", true),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn devices_name_their_modules_once() {
+        let list = "# Aliases\nalias virtio:d00000001v* virtio_net\nalias pci:v00001AF4d*sv*sd*bc*sc*i* virtio_pci\n\
+            alias virtio:d00000001v* virtio_net\nalias fs-ext4 ext4\nalias [a-z]cpi*:X: odd\n";
+        let devices = ["virtio:d00000001v00001AF4", "pci:v00001AF4d00001000sv1sd1bc02sc00i00", "acpi:X:"];
+        let devices = devices.map(str::to_owned);
+        assert_eq!(wanted(list, &devices), ["virtio_net", "virtio_pci", "odd"]);
+        assert_eq!(wanted(list, &["fs-ext4".to_owned()]), ["ext4"]);
+        assert!(wanted(list, &[]).is_empty());
+    }
 
     const DEP: &str = "\
 kernel/net/802/stp.ko: kernel/net/llc/llc.ko

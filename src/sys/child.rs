@@ -122,6 +122,15 @@ pub fn prepare(settings: &Settings, parent: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes this process, between fork and exec, the leader of a session that has stdin as its terminal. Where
+/// stdin is none it goes on without.
+pub fn lead_terminal() -> io::Result<()> {
+    nix::unistd::setsid()?;
+    // SAFETY: numbers only. 1: it is taken away from another session, of which nobody is left at a boot.
+    unsafe { libc::ioctl(0, libc::TIOCSCTTY, 1) };
+    Ok(())
+}
+
 /// By the system call itself: the C libraries keep a few signals to themselves (32 to 34), and those
 /// too may come ignored from whoever started the boot.
 pub fn default_signals() {

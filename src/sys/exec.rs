@@ -2,8 +2,9 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Error, Exit, Result, io_text};
 use crate::sys::child::{self, Refused, Settings};
-use crate::sys::notify;
+use crate::sys::{notify, stdio};
 
 /// The variables that a program gets, all of them.
 pub type Environment = Vec<(OsString, OsString)>;
@@ -153,23 +154,67 @@ pub fn exec(program: &str, args: &[String], environment: Environment, settings: 
     Error::new(exit_of(&error), format!("{}: {}", path.display(), io_text(&error)))
 }
 
+/// A program that is started beside kboot.
+pub struct Launch<'a> {
+    /// Its file.
+    pub path: &'a Path,
+    /// argv\[0\].
+    pub name: &'a str,
+    /// The words behind it.
+    pub args: &'a [String],
+    /// Its variables, all of them.
+    pub environment: Environment,
+    /// Limits and priorities.
+    pub settings: Settings,
+    /// Where its stdout and stderr go, and then nothing comes by stdin; `None`: it has kboot's.
+    pub output: Option<BorrowedFd<'a>>,
+    /// It leads a session of its own, with kboot's stdin as its terminal: a shell's Ctrl-C works there.
+    pub has_terminal: bool,
+}
+
 /// Starts another program beside kboot, and gives back its pid. It gets what one that is exec'd gets, but
-/// no descriptors besides 0 to 2 and no NOTIFY_SOCKET. It has a process group of its own: a console's
-/// Ctrl-C comes to it once, from kboot. The kernel kills it when kboot is killed: kboot run again would
-/// start a second one.
+/// no descriptors besides 0 to 2 and no NOTIFY_SOCKET.
 pub fn start(program: &str, args: &[String], environment: Environment, settings: &Settings) -> Result<i32> {
     let path = find(program)?;
-    let mut command = command(&path, program, args, environment);
-    let (own, parent) = (*settings, std::process::id());
-    // SAFETY: between fork and exec `prepare` makes system calls only, and takes no memory.
-    unsafe { command.process_group(0).pre_exec(move || child::prepare(&own, parent)) };
+    let (settings, output, has_terminal) = (*settings, None, false);
+    launch(Launch { path: &path, name: program, args, environment, settings, output, has_terminal })
+}
+
+/// The same with more to say. The program has a process group of its own: a console's Ctrl-C comes to it
+/// once, from kboot. The kernel kills it when kboot is killed: kboot run again would start a second one.
+pub fn launch(launch: Launch<'_>) -> Result<i32> {
+    let Launch { path, settings, has_terminal, .. } = launch;
+    let mut command = command(path, launch.name, launch.args, launch.environment);
+    if let Some(output) = launch.output {
+        command.stdout(output.try_clone_to_owned()?).stderr(output.try_clone_to_owned()?);
+        // Where there is no /dev/null it has kboot's.
+        command.stdin(File::open("/dev/null").map_or_else(|_| Stdio::inherit(), Stdio::from));
+    }
+    if !has_terminal {
+        command.process_group(0);
+    }
+    let parent = std::process::id();
+    // SAFETY: between fork and exec there are system calls only, and nothing takes memory.
+    unsafe {
+        command.pre_exec(move || {
+            child::prepare(&settings, parent)?;
+            if has_terminal { child::lead_terminal() } else { Ok(()) }
+        });
+    }
     match command.spawn() {
         Ok(child) => Ok(child.id().cast_signed()),
         Err(error) => Err(match Refused::from_child(&error) {
-            Some(refused) => refused.error(settings),
+            Some(refused) => refused.error(&settings),
             None => Error::new(exit_of(&error), format!("{}: {}", path.display(), io_text(&error))),
         }),
     }
+}
+
+/// The file that this program is; where /proc is not mounted, as it was called.
+pub fn own() -> PathBuf {
+    let link = Path::new("/proc/self/exe");
+    let called = stdio::argv0().map(PathBuf::from).filter(|p| p.is_absolute());
+    if link.exists() { link.to_owned() } else { called.unwrap_or_else(|| "/init".into()) }
 }
 
 fn command(path: &Path, program: &str, args: &[String], environment: Environment) -> Command {

@@ -11,9 +11,8 @@ use nix::libc::O_NONBLOCK;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Context, Error, Result};
-use crate::sys::clock;
 use crate::sys::wait::Deadline;
-use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
+use crate::sys::{clock, mount};
 
 /// No configuration file of this field is larger; a device or a log given by mistake ends here.
 const LARGEST: u64 = 10 << 20;
@@ -24,9 +23,6 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
         .ok_or_else(|| Error::failed(format!("{}: No such file or directory", path.display())))
 }
 
-/// The initial root file system of kernels (magic.h); nix does not name it.
-const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
-
 /// A clock that was set shows no time before 1980.
 const CLOCK_NOT_SET: Duration = Duration::from_hours(10 * 365 * 24);
 
@@ -34,7 +30,7 @@ const CLOCK_NOT_SET: Duration = Duration::from_hours(10 * 365 * 24);
 /// second that clocks may be off, and not on a file system that no reboot survives (its times are no
 /// guide where a boot begins in 1970 and the clock is set later).
 pub fn is_from_earlier_boot(path: &Path) -> bool {
-    let survives = statfs(path).is_ok_and(|s| !matches!(s.filesystem_type(), TMPFS_MAGIC | RAMFS_MAGIC));
+    let survives = !mount::is_in_memory(path);
     let written = fs::metadata(path).and_then(|m| m.modified()).ok();
     // Written before the clock was set, where it begins in 1970: of which boot, nobody can say.
     let written =

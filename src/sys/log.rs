@@ -101,19 +101,29 @@ fn emit(sink: &Sink, level: Level, text: &str) {
         Level::Debug => "debug: ",
         Level::Trace => "trace: ",
     };
-    let text = one_line(text);
-    let name = if sink.applet.is_empty() { "kboot".to_owned() } else { format!("kboot {}", sink.applet) };
+    put(sink, &sink.applet, priority(level), &format!("{mark}{}", one_line(text)));
+}
+
+fn put(sink: &Sink, applet: &str, priority: u8, text: &str) {
+    let name = if applet.is_empty() { "kboot".to_owned() } else { format!("kboot {applet}") };
     match sink.target {
-        Target::Stderr => stdio::err_line(&format!("{name}: {mark}{text}")),
-        Target::Journal => stdio::err_line(&format!("<{}>{name}: {mark}{text}", priority(level))),
-        Target::Kmsg => kmsg(&sink.applet, priority(level), &format!("{mark}{text}")),
+        Target::Stderr => stdio::err_line(&format!("{name}: {text}")),
+        Target::Journal => stdio::err_line(&format!("<{priority}>{name}: {text}")),
+        Target::Kmsg => kmsg(applet, priority, text),
     }
 }
 
-/// Facility 3 (daemon): the kernel turns facility 0 of a user's record into 1. The device is opened
+/// Writes a line that another applet wrote, or, with no name, one of kboot's own.
+pub fn line(applet: &str, priority: u8, text: &str) {
+    let sink = Sink { applet: String::new(), target: early_target() };
+    put(SINK.get().unwrap_or(&sink), applet, priority, text);
+}
+
+/// Writes a record to the kernel's log. Facility 3 (daemon): the kernel turns facility 0 of a user's record into 1. The device is opened
 /// for each record, since the kernel drops the eleventh record within 5 s of one open file.
-fn kmsg(applet: &str, priority: u8, text: &str) {
-    let mut record = format!("<{}>kboot[{applet}]: {text}", 3 << 3 | priority);
+pub fn kmsg(applet: &str, priority: u8, text: &str) {
+    let name = if applet.is_empty() { "kboot".to_owned() } else { format!("kboot[{applet}]") };
+    let mut record = format!("<{}>{name}: {text}", 3 << 3 | priority);
     if record.len() >= KMSG_LONGEST {
         let cut = (0..=KMSG_LONGEST - 4).rev().find(|&at| record.is_char_boundary(at)).unwrap_or(0);
         record.truncate(cut);

@@ -34,6 +34,21 @@ pub fn loaded() -> Result<String> {
     Ok(text(&file::read_if_there(Path::new("/proc/modules"))?.unwrap_or_default()))
 }
 
+/// The aliases of the devices that are there, each once (/sys/bus/BUS/devices/DEVICE/modalias: every device
+/// that a driver can be bound to is on a bus).
+pub fn devices() -> Vec<String> {
+    let entries = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten().map(|e| e.path());
+    let mut found = Vec::new();
+    for device in entries("/sys/bus".into()).flat_map(|bus| entries(bus.join("devices"))) {
+        let alias = std::fs::read(device.join("modalias")).unwrap_or_default();
+        let alias = text(&alias).trim().to_owned();
+        if !alias.is_empty() && !found.contains(&alias) {
+            found.push(alias);
+        }
+    }
+    found
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -1,8 +1,13 @@
 //! systemd's notification socket (sd_notify(3)): a datagram to `/path` or `@abstract`.
 
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::OnceLock;
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
+
+use crate::error::one_line;
 
 static ADDRESS: OnceLock<String> = OnceLock::new();
 
@@ -49,4 +54,56 @@ pub fn watchdog() -> Option<std::time::Duration> {
         || number("WATCHDOG_PID") == Some(std::process::id().into());
     let span = number("WATCHDOG_USEC").filter(|usec| *usec > 0 && is_ours && ADDRESS.get().is_some())?;
     Some(std::time::Duration::from_micros(span / 2))
+}
+
+/// The other end: where children say what they wait for.
+pub struct Listener {
+    socket: UnixDatagram,
+    /// NOTIFY_SOCKET for them.
+    pub address: String,
+}
+
+impl Listener {
+    /// At an abstract address that the kernel chooses (autobind, unix(7)).
+    pub fn open() -> Option<Self> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd = socket(AddressFamily::Unix, SockType::Datagram, flags, None).ok()?;
+        bind(fd.as_raw_fd(), &UnixAddr::new_unnamed()).ok()?;
+        let socket = UnixDatagram::from(fd);
+        let own = socket.local_addr().ok()?;
+        let address = format!("@{}", std::str::from_utf8(own.as_abstract_name()?).ok()?);
+        Some(Self { socket, address })
+    }
+
+    /// The last STATUS that has come.
+    pub fn status(&self) -> Option<String> {
+        let (mut last, mut message) = (None, [0; 4096]);
+        while let Ok(count) = self.socket.recv(&mut message) {
+            let text = String::from_utf8_lossy(&message[..count]);
+            last = text.lines().find_map(|l| l.strip_prefix("STATUS=")).map(one_line).or(last);
+        }
+        last
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_status_is_heard() {
+        let listener = Listener::open().unwrap();
+        assert_eq!(listener.status(), None);
+        start(&listener.address);
+        send("STATUS=a");
+        send("READY=1");
+        send("EXTEND_TIMEOUT_USEC=9\nSTATUS=waiting \tfor b");
+        assert_eq!((listener.status().as_deref(), listener.status()), (Some("waiting for b"), None));
+    }
 }

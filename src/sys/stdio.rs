@@ -2,10 +2,12 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use nix::fcntl::OFlag;
 use nix::libc;
+use nix::sys::stat::Mode;
 
 use crate::error::{Context, Error, Result};
 
@@ -29,6 +31,31 @@ pub fn settle() {
             }
         }
     }
+}
+
+/// Fills those of descriptors 0 to 2 that were closed, or all of them, with the console. `false`: there is
+/// none (console=null), and they stay as they are.
+pub fn take_console(all: bool) -> bool {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let Ok(console) = nix::fcntl::open(c"/dev/console", flags, Mode::empty()) else { return false };
+    for fd in 0..=2 {
+        if all || was_closed(fd) {
+            // SAFETY: a copy onto a number that `settle` filled.
+            unsafe { libc::dup2(console.as_raw_fd(), fd.into()) };
+        }
+    }
+    CLOSED.store(0, Ordering::Relaxed);
+    true
+}
+
+/// Whether stderr is the console, where the kernel's own lines stand too (device 5:1).
+pub fn is_console() -> bool {
+    !was_closed(2) && nix::sys::stat::fstat(io::stderr()).is_ok_and(|s| s.st_rdev == libc::makedev(5, 1))
+}
+
+/// Whether stderr is a terminal.
+pub fn is_terminal() -> bool {
+    !was_closed(2) && io::IsTerminal::is_terminal(&io::stderr())
 }
 
 /// Whether descriptor `fd` (0 to 2) was closed when the process started.
@@ -67,7 +94,12 @@ pub fn out(text: &str) -> Result<()> {
 
 /// Writes a line to stderr in one piece; what cannot be written is dropped.
 pub fn err_line(line: &str) {
-    let _ = write_all(io::stderr().as_fd(), format!("{line}\n").as_bytes());
+    err(&format!("{line}\n"));
+}
+
+/// Writes to stderr as it is.
+pub fn err(text: &str) {
+    let _ = write_all(io::stderr().as_fd(), text.as_bytes());
 }
 
 static ARGV0: std::sync::OnceLock<std::ffi::OsString> = std::sync::OnceLock::new();

@@ -6,7 +6,8 @@ use std::os::unix::process::CommandExt;
 
 use crate::support::{Done, Scratch, binary, finish, kboot, run};
 
-const APPLETS: [&str; 8] = [
+const APPLETS: [&str; 9] = [
+    "init",
     "etcd-config",
     "flannel-env",
     "bridge",

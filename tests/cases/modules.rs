@@ -2,10 +2,8 @@
 //! and as they should not be.
 
 use std::fs;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
-use crate::support::machine::Machine;
+use crate::support::machine::{Machine, packed};
 use crate::support::need;
 
 /// What the steps call. `tree NAME`: that directory is /lib/modules/VERSION from now on, and nothing is
@@ -47,19 +45,6 @@ const FILES: [&str; 4] = [
     "kernel/net/bridge/bridge.ko",
     "kernel/net/bridge/br_netfilter.ko",
 ];
-
-/// What `program args` makes of the bytes.
-fn packed(command: &str, bytes: &[u8]) -> Vec<u8> {
-    let mut words = command.split(' ');
-    let mut child = Command::new(words.next().unwrap());
-    let mut child = child.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let (mut stdin, bytes) = (child.stdin.take().unwrap(), bytes.to_owned());
-    let writer = std::thread::spawn(move || stdin.write_all(&bytes).unwrap());
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    assert!(output.status.success(), "{command}");
-    output.stdout
-}
 
 fn machine() -> Option<Machine> {
     need("xz", "tools").and(need("zstd", "tools")).and_then(|_| Machine::new())

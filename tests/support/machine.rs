@@ -1,12 +1,20 @@
-//! A virtual machine: Debian's kernel, and an initramfs made here that holds busybox, kboot and what the
-//! test puts in. Its processor is emulated: that runs anywhere, and boots in two seconds.
+//! A virtual machine: Debian's kernel, and an initramfs made here that holds kboot and what the test puts
+//! in. Its init is busybox's shell, for steps (`new`, `boot`), or kboot itself (`with_init`, `start`). Its
+//! processor is emulated: that runs anywhere, and boots in two seconds.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
-use super::{Scratch, binary, finish, need, root, tool};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{Scratch, binary, need, root, tool, until};
 
 /// Stands on the console where a step begins.
 const MARK: &str = "@@step";
@@ -27,26 +35,56 @@ pub struct Machine {
     initramfs: Cpio,
     /// What its clock shows at first, as QEMU's -rtc takes it; else the time of day.
     pub clock: Option<&'static str>,
+    /// The kernel's command line, behind its console.
+    pub parameters: String,
+    /// QEMU's options for its devices, such as `-drive`; at first it has no network.
+    pub devices: Vec<String>,
+    /// After so many seconds it is turned off.
+    pub longest: u32,
 }
 
 impl Machine {
-    /// `None`, after saying so: a component is missing.
+    /// One with busybox's shell. `None`, after saying so: a component is missing.
     pub fn new() -> Option<Self> {
-        need("qemu-system-x86_64", "machine").and(need("machine/vmlinuz", "machine"))?;
         let busybox = need("busybox", "tools")?;
+        let mut machine = Self::bare()?;
+        for (path, program) in [("bin/busybox", busybox), ("bin/kboot", binary())] {
+            machine.executable(path, &program);
+        }
+        machine.initramfs.directory(Path::new("tmp"));
+        for path in ["dev", "proc", "sys", "run"] {
+            machine.initramfs.directory(Path::new(path));
+        }
+        Some(machine)
+    }
+
+    /// One whose init is kboot, with nothing else in it.
+    pub fn with_init() -> Option<Self> {
+        let mut machine = Self::bare()?;
+        machine.executable("init", &binary());
+        Some(machine)
+    }
+
+    fn bare() -> Option<Self> {
+        need("qemu-system-x86_64", "machine").and(need("machine/vmlinuz", "machine"))?;
         let directory = root().join("target/peers/machine");
         let release = fs::read_dir(directory.join("lib/modules")).unwrap().next().unwrap().unwrap();
         let release = release.file_name().into_string().unwrap();
-        let mut machine = Self { directory, release, initramfs: Cpio::default(), clock: None };
-        for (path, program) in [("bin/busybox", busybox), ("bin/kboot", binary())] {
-            machine.initramfs.file(path, 0o755, &fs::read(program).unwrap());
-        }
-        for path in ["dev", "proc", "sys", "run", "tmp"] {
-            machine.initramfs.directory(Path::new(path));
-        }
+        let (clock, parameters) = (None, "panic=-1 quiet".to_owned());
+        let devices = ["-nic", "none"].map(str::to_owned).into();
+        // Less than `finish` waits, so that what the console has is shown.
+        let longest = 55;
+        let initramfs = Cpio::default();
+        let mut machine = Self { directory, release, initramfs, clock, parameters, devices, longest };
         // Without it the kernel gives init no descriptors 0 to 2.
+        machine.initramfs.directory(Path::new("dev"));
         machine.initramfs.entry("dev/console", 0o020_600, (5, 1), &[]);
         Some(machine)
+    }
+
+    /// Puts a program of this host in as it is; the path has no `/` in front.
+    pub fn executable(&mut self, path: &str, program: &Path) {
+        self.initramfs.file(path, 0o755, &fs::read(program).unwrap());
     }
 
     /// Puts a file in; the path has no `/` in front.
@@ -70,9 +108,7 @@ impl Machine {
         let steps = steps.collect::<Vec<_>>().concat();
         let init = format!("{INIT}{functions}\n{steps}echo '{MARK}end'\npoweroff -f\n");
         self.initramfs.file("init", 0o755, init.as_bytes());
-        let scratch = Scratch::new();
-        let initrd = scratch.file("initrd", self.initramfs.end());
-        let console = self.run(&initrd);
+        let console = self.start().end();
         let mut written: Vec<String> =
             console.split(&format!("{MARK}\n")).skip(1).map(str::to_owned).collect();
         let last = written.pop().unwrap_or_default();
@@ -83,26 +119,131 @@ impl Machine {
         written
     }
 
-    fn run(&self, initrd: &str) -> String {
-        let kernel = self.directory.join("vmlinuz");
-        let mut qemu = Command::new("timeout");
-        // Less than `finish` waits, so that what the console has is shown.
-        qemu.args([
-            "--signal=KILL",
-            "55",
-            "qemu-system-x86_64",
-            "-accel",
-            "tcg",
-            "-m",
-            "256",
-            "-nic",
-            "none",
-        ]);
-        qemu.args(["-nographic", "-no-reboot", "-append", "console=ttyS0 panic=-1 quiet", "-initrd", initrd]);
-        qemu.args(self.clock.iter().flat_map(|base| ["-rtc", base]));
-        let done = finish(qemu.arg("-kernel").arg(kernel));
-        format!("{}{}", done.stdout.replace('\r', ""), done.stderr)
+    /// Puts one of the kernel's modules in, as the image has it: under its own name, with the lists.
+    pub fn modules(&mut self, files: &[&str], end: &str, pack: impl Fn(&[u8]) -> Vec<u8>) {
+        let from = self.directory.join("lib/modules").join(&self.release);
+        let to = format!("lib/modules/{}", self.release);
+        for list in ["modules.dep", "modules.alias", "modules.builtin"] {
+            let text = fs::read_to_string(from.join(list)).unwrap();
+            let text = if list == "modules.dep" { text.replace(".ko", &format!(".ko{end}")) } else { text };
+            self.file(&format!("{to}/{list}"), text);
+        }
+        for file in files {
+            self.file(&format!("{to}/{file}{end}"), pack(&fs::read(from.join(file)).unwrap()));
+        }
     }
+
+    /// Turns it on. It is off when it restarts or turns itself off.
+    pub fn start(mut self) -> Running {
+        let scratch = Scratch::new();
+        let initrd = scratch.file("initrd", self.initramfs.end());
+        let parameters = format!("console=ttyS0 {}", self.parameters);
+        let socket = format!("unix:{},server,nowait", scratch.path("monitor"));
+        let seconds = self.longest.to_string();
+        let mut qemu = Command::new("setpriv");
+        qemu.args(["--pdeathsig", "KILL", "--", "timeout", "--signal=KILL", &seconds, "qemu-system-x86_64"]);
+        qemu.args(["-accel", "tcg", "-m", "256", "-display", "none", "-no-reboot"]);
+        qemu.args(["-serial", "stdio", "-monitor", &socket, "-append", &parameters, "-initrd", &initrd]);
+        qemu.args(self.clock.iter().flat_map(|base| ["-rtc", base])).args(&self.devices);
+        qemu.arg("-kernel").arg(self.directory.join("vmlinuz"));
+        let spawned = qemu.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = spawned.unwrap_or_else(|e| panic!("{qemu:?}: {e}"));
+        let console = Arc::new(Mutex::new(Vec::new()));
+        let readers = [
+            reader(child.stdout.take().unwrap(), console.clone()),
+            reader(child.stderr.take().unwrap(), console.clone()),
+        ];
+        let keyboard = child.stdin.take().unwrap();
+        Running { child, console, readers: readers.into(), keyboard, scratch }
+    }
+}
+
+fn reader(mut from: impl Read + Send + 'static, to: Arc<Mutex<Vec<u8>>>) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut chunk) {
+            to.lock().unwrap().extend_from_slice(&chunk[..count]);
+        }
+    })
+}
+
+/// A machine that runs.
+pub struct Running {
+    child: Child,
+    console: Arc<Mutex<Vec<u8>>>,
+    readers: Vec<thread::JoinHandle<()>>,
+    keyboard: ChildStdin,
+    scratch: Scratch,
+}
+
+impl Running {
+    /// What the console has shown so far.
+    pub fn console(&self) -> String {
+        String::from_utf8_lossy(&self.console.lock().unwrap()).replace('\r', "")
+    }
+
+    /// Waits until the console shows something.
+    pub fn until(&self, text: &str) {
+        // Shown where it fails: what the console had.
+        let shown = || self.console().contains(text);
+        let is_over = || self.readers.iter().all(thread::JoinHandle::is_finished);
+        until(text, || shown() || is_over());
+        assert!(shown(), "the console never showed {text:?}:\n{}", self.console());
+    }
+
+    /// Types on the serial console.
+    pub fn enter(&mut self, line: &str) {
+        writeln!(self.keyboard, "{line}").unwrap();
+    }
+
+    /// Says something to QEMU's monitor, such as `sendkey ctrl-alt-delete`.
+    pub fn monitor(&self, command: &str) {
+        let mut socket = UnixStream::connect(self.scratch.path("monitor")).unwrap();
+        writeln!(socket, "{command}").unwrap();
+        // Until it has been read and done, there is no prompt again.
+        let mut heard = Vec::new();
+        let mut chunk = [0; 256];
+        while String::from_utf8_lossy(&heard).matches("(qemu)").count() < 2 {
+            match socket.read(&mut chunk) {
+                Ok(count @ 1..) => heard.extend_from_slice(&chunk[..count]),
+                _ => break,
+            }
+        }
+    }
+
+    /// Waits until it is off; what its console has shown.
+    pub fn end(mut self) -> String {
+        let status = self.child.wait().unwrap();
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        let console = self.console();
+        assert!(status.success(), "the machine did not end ({status}):\n{console}");
+        console
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            // timeout hands it on to QEMU.
+            let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// What a program with its arguments makes of the bytes: `xz -9`.
+pub fn packed(command: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut words = command.split(' ');
+    let mut child = Command::new(words.next().unwrap());
+    let mut child = child.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut stdin, bytes) = (child.stdin.take().unwrap(), bytes.to_owned());
+    let writer = std::thread::spawn(move || stdin.write_all(&bytes).unwrap());
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    assert!(output.status.success(), "{command}");
+    output.stdout
 }
 
 /// An archive as the kernel takes it (initramfs buffer format: `newc` cpio).

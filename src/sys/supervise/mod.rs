@@ -2,6 +2,7 @@
 //! it leaves behind is reaped, and it is started again until kboot is asked to stop. One thread, which
 //! sleeps in poll.
 
+pub mod crew;
 mod health;
 mod pause;
 mod signals;
@@ -25,6 +26,10 @@ use signals::Signals;
 
 /// How long a killed program may take to be gone: one that hangs in the kernel (a dead NFS server) may never.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
+
+/// What is handed on to the program.
+const HANDED_ON: [Signal; 6] =
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
 
 /// What is kept running, and how.
 pub struct Program {
@@ -74,7 +79,7 @@ struct Supervisor {
 /// started the first time is an error (126, 127, or 1 for refused settings). Later it is tried again, as
 /// after any other end, exit status 0 among them: while it is being replaced it may be missing.
 pub fn run(program: Program) -> Result<u8> {
-    let signals = Signals::take()?;
+    let signals = Signals::take(&HANDED_ON)?;
     // Before Linux 3.4 orphans go to PID 1, as they always did.
     let _ = prctl::set_child_subreaper(true);
     let health = Health::at(program.healthz.as_ref())?;
@@ -89,7 +94,7 @@ pub fn run(program: Program) -> Result<u8> {
         if matches!(own.state, State::Over) {
             return Ok(own.code);
         }
-        own.signals.wait(own.next_due());
+        own.signals.wait(own.next_due(), &[]);
         while let Some(signal) = own.signals.next() {
             own.take(signal);
         }
@@ -235,7 +240,8 @@ fn seconds(span: Duration) -> String {
     format!("{}.{} s", span.as_secs(), span.subsec_millis() / 100)
 }
 
-fn in_words(status: ExitStatus) -> String {
+/// How a program ended.
+pub fn in_words(status: ExitStatus) -> String {
     let Some(signal) = status.signal() else {
         return format!("exited with status {}", status.code().unwrap_or_default());
     };

@@ -1,0 +1,195 @@
+//! `init` as PID 1 of a virtual machine, with nothing in the image that the test does not put there.
+
+use crate::support::machine::{Machine, packed};
+use crate::support::need;
+
+/// virtio's bus and network card, as modules.dep names them.
+const NETWORK: [&str; 8] = [
+    "kernel/drivers/virtio/virtio_ring.ko",
+    "kernel/drivers/virtio/virtio.ko",
+    "kernel/drivers/virtio/virtio_pci_modern_dev.ko",
+    "kernel/drivers/virtio/virtio_pci_legacy_dev.ko",
+    "kernel/drivers/virtio/virtio_pci.ko",
+    "kernel/net/core/failover.ko",
+    "kernel/drivers/net/net_failover.ko",
+    "kernel/drivers/net/virtio_net.ko",
+];
+
+const BRIDGE: [&str; 4] = [
+    "kernel/net/llc/llc.ko",
+    "kernel/net/802/stp.ko",
+    "kernel/net/bridge/bridge.ko",
+    "kernel/net/bridge/br_netfilter.ko",
+];
+
+fn busybox(machine: &mut Machine) {
+    machine.executable("bin/busybox", &need("busybox", "tools").unwrap());
+}
+
+/// kboot's own lines, without the kernel's time in front.
+fn lines(console: &str) -> Vec<&str> {
+    let own = console.lines().filter_map(|l| l.find("kboot: ").map(|at| &l[at + 7..]));
+    own.map(|l| l.rsplit("\x1b[K").next().unwrap()).collect()
+}
+
+/// Numbers of a time become `N`.
+fn timeless(line: &str) -> String {
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let end = rest[at..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(rest.len(), |e| at + e);
+        out.push_str(&rest[..at]);
+        let is_time = rest[end..].starts_with(" ms") || rest[end..].starts_with(" s");
+        out.push_str(if is_time { "N" } else { &rest[at..end] });
+        rest = if is_time {
+            rest[end..].trim_start_matches(" ms").trim_start_matches(" s")
+        } else {
+            &rest[end..]
+        };
+    }
+    out + rest
+}
+
+fn timeless_lines(console: &str) -> Vec<String> {
+    lines(console).into_iter().map(timeless).collect()
+}
+
+#[test]
+fn an_image_with_nothing_in_it_boots_stays_and_restarts_by_ctrl_alt_del() {
+    let Some(machine) = Machine::with_init() else { return };
+    let running = machine.start();
+    running.until("the boot list is done");
+    running.monitor("sendkey ctrl-alt-delete");
+    let console = running.end();
+    assert_eq!(
+        timeless_lines(&console),
+        [
+            "init 0.1.0, N after the kernel's start",
+            "the boot list is done: 0 steps (N; N after the kernel's start)",
+            "stopping, then restarting the machine",
+        ],
+        "{console}"
+    );
+    assert!(!console.contains("panic"), "{console}");
+}
+
+#[test]
+fn drivers_are_found_by_the_devices_however_they_are_compressed() {
+    for (end, command) in [("", "cat"), (".xz", "xz --check=crc32"), (".zst", "zstd -3")] {
+        let Some(mut machine) = Machine::with_init() else { return };
+        busybox(&mut machine);
+        machine.modules(&[&NETWORK[..], &BRIDGE].concat(), end, |bytes| packed(command, bytes));
+        machine.devices = ["-nic", "user,model=virtio-net-pci"].map(str::to_owned).into();
+        machine.file("etc/kboot/modules", "br_netfilter # for kube-proxy\n");
+        machine.file(
+            "etc/kboot/boot",
+            "/bin/busybox ip -o link\n/bin/busybox ip -o addr show lo\nbridge --subnet 10.81.3.1/24 --no-masquerade\n",
+        );
+        // Not quiet: the kernel shows what goes to its log.
+        "panic=-1".clone_into(&mut machine.parameters);
+        let running = machine.start();
+        running.until("the boot list is done");
+        running.monitor("sendkey ctrl-alt-delete");
+        let console = running.end();
+        let own = timeless_lines(&console);
+        assert_eq!(own[1], "modules br_netfilter loaded (N)", "{console}");
+        let loaded: Vec<&str> = own[2].split(' ').collect();
+        assert!(loaded.contains(&"virtio_pci") && loaded.contains(&"virtio_net"), "{console}");
+        assert_eq!(own[5], "bridge cbr0 10.81.3.1/24 up (N)", "{console}");
+        assert!(console.contains("kboot[/bin/busybox]: ") && console.contains("eth0: <"), "{console}");
+        assert!(console.contains("inet 127.0.0.1/8"), "{console}");
+        // The kernel's log has it and the kernel shows it: once is enough.
+        assert_eq!(console.matches("bridge cbr0 10.81.3.1/24 up").count(), 1, "{console}");
+    }
+}
+
+#[test]
+fn a_step_that_fails_is_one_line_and_the_machine_restarts() {
+    let Some(mut machine) = Machine::with_init() else { return };
+    machine.file("etc/kboot/boot", "-/bin/none\nbridge --subnet 10.82.3.1/24 --no-masquerade\nregister\n");
+    "panic=1 quiet".clone_into(&mut machine.parameters);
+    let console = machine.start().end();
+    let own = timeless_lines(&console);
+    assert_eq!(own[1], "/bin/none failed (N): /bin/none: no such program", "{console}");
+    let failed: Vec<&String> = own.iter().filter(|l| l.starts_with("bridge failed (N): ")).collect();
+    assert!(failed.len() == 1 && failed[0].contains("this kernel has no bridges"), "{console}");
+    assert_eq!(
+        own[own.len() - 2..],
+        ["the machine restarts in N (panic=1)", "stopping, then restarting the machine"]
+    );
+    assert!(!console.contains("register"), "{console}");
+}
+
+#[test]
+fn a_list_that_is_wrong_is_said_and_nothing_of_it_is_run() {
+    let Some(mut machine) = Machine::with_init() else { return };
+    machine.parameters = "panic=-1 quiet kboot.boot=\"bridge --subnet 10.83.3.1/24; 'regis ter'\"".into();
+    let console = machine.start().end();
+    assert_eq!(
+        timeless_lines(&console),
+        [
+            "init: --boot (kboot.boot=) line 2: regis ter: applet not found: did you mean register? (a program needs its path)",
+            "the machine restarts in N (panic=-1)",
+            "stopping, then restarting the machine",
+        ],
+        "{console}"
+    );
+}
+
+#[test]
+fn a_rescue_shell_has_the_console_and_the_machine_restarts_after_it() {
+    let Some(mut machine) = Machine::with_init() else { return };
+    busybox(&mut machine);
+    machine.parameters = "panic=0 quiet kboot.rescue kboot.boot=\"/bin/busybox false\"".into();
+    let mut running = machine.start();
+    running.until("rescue: /bin/busybox; when it ends the machine restarts");
+    running.enter("busybox echo answer $((6 * 7)); busybox tty; exec /bin/busybox true");
+    let console = running.end();
+    assert!(console.contains("\nanswer 42\n") && !console.contains("job control turned off"), "{console}");
+    assert!(
+        timeless_lines(&console).iter().any(|l| l == "/bin/busybox failed (N): exited with status 1"),
+        "{console}"
+    );
+}
+
+#[test]
+fn a_rescue_shell_that_is_not_there_is_said() {
+    let Some(mut machine) = Machine::with_init() else { return };
+    machine.parameters = "panic=-1 quiet kboot.rescue=/bin/fish kboot.boot=/bin/none;".into();
+    let console = machine.start().end();
+    assert_eq!(
+        timeless_lines(&console)[1..],
+        [
+            "/bin/none failed (N): /bin/none: no such program",
+            "kboot.rescue=/bin/fish: there is no such program: no shell",
+            "the machine restarts in N (panic=-1)",
+            "stopping, then restarting the machine",
+        ],
+        "{console}"
+    );
+}
+
+/// console=null: the kernel gives no descriptors 0 to 2, and /dev/console leads nowhere.
+#[test]
+fn without_a_console_the_kernels_log_has_it() {
+    let Some(mut machine) = Machine::with_init() else { return };
+    busybox(&mut machine);
+    machine.file("etc/kboot/boot", "/bin/busybox ls -l /proc/1/fd\n/bin/busybox mount\n/bin/none\n");
+    machine.parameters = "console=null panic=-1 loglevel=7".into();
+    let console = machine.start().end();
+    assert!(
+        console.contains("kboot: init 0.1.0, ") && console.contains("kboot: /bin/none failed ("),
+        "{console}"
+    );
+    for mounted in [
+        "proc on /proc",
+        "sysfs on /sys",
+        "devtmpfs on /dev",
+        "tmpfs on /run",
+        "devpts on /dev/pts",
+        "tmpfs on /dev/shm",
+        "cgroup2 on /sys/fs/cgroup",
+    ] {
+        assert_eq!(console.matches(mounted).count(), 1, "{mounted}: {console}");
+    }
+}
