@@ -94,6 +94,7 @@ fn applets_do_not_know_each_other() {
         "cni_config",
         "kubelet_launch",
         "register",
+        "mkinitramfs",
     ];
     for applet in applets {
         let mut files = Vec::new();

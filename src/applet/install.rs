@@ -21,7 +21,7 @@ pub fn run(args: &[OsString]) -> Result<()> {
     if !dir.is_dir() {
         return Err(Error::usage(format!("--install {}: is not a directory", dir.display())));
     }
-    let program = own_path()?;
+    let program = own_path().context("--install")?;
     let own = fs::metadata(&program).context(program.display())?;
     let mut missing = Vec::new();
     for applet in &APPLETS {
@@ -46,9 +46,9 @@ pub fn run(args: &[OsString]) -> Result<()> {
 }
 
 /// This program's file: /proc may not be mounted, then an absolute argv[0] has to do.
-fn own_path() -> Result<PathBuf> {
+pub fn own_path() -> Result<PathBuf> {
     fs::read_link("/proc/self/exe")
         .ok()
         .or_else(|| crate::sys::stdio::argv0().map(PathBuf::from).filter(|p| p.is_absolute()))
-        .ok_or_else(|| Error::failed("--install: /proc is not mounted: call kboot by its absolute path"))
+        .ok_or_else(|| Error::failed("/proc is not mounted: call kboot by its absolute path"))
 }

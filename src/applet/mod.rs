@@ -17,6 +17,7 @@ mod kernel_module;
 mod kubelet_launch;
 mod lease;
 mod mk_docker_opts;
+mod mkinitramfs;
 mod node_name;
 mod options;
 mod pod_bridge;
@@ -52,7 +53,7 @@ pub struct Applet {
 }
 
 /// All applets, in the order of a boot.
-pub static APPLETS: [Applet; 9] = [
+pub static APPLETS: [Applet; 10] = [
     init::APPLET,
     etcd_config::APPLET,
     flannel_env::APPLET,
@@ -62,6 +63,7 @@ pub static APPLETS: [Applet; 9] = [
     cni_config::APPLET,
     kubelet_launch::APPLET,
     register::APPLET,
+    mkinitramfs::APPLET,
 ];
 
 /// Runs what argv asks for. Returns the applet's name, if one was found, for the error line.

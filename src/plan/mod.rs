@@ -10,6 +10,7 @@ pub mod etcd;
 pub mod flannel;
 pub mod host_lease;
 pub mod init;
+pub mod initramfs;
 pub mod join;
 pub mod kubelet;
 pub mod modules;

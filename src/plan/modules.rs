@@ -9,7 +9,7 @@ pub fn name_of(path: &str) -> &str {
 }
 
 /// Files are named with `-` or `_`, the kernel knows `_` only.
-fn is_same(a: &str, b: &str) -> bool {
+pub fn is_same(a: &str, b: &str) -> bool {
     let plain = |c: u8| if c == b'-' { b'_' } else { c };
     a.bytes().map(plain).eq(b.bytes().map(plain))
 }

@@ -122,9 +122,10 @@ pub fn replace(target: &Path, content: &[u8], mode: u32) -> Result<()> {
         return Err(Error::failed(format!("{shown}: is not a regular file")));
     }
     let temporary = temporary_beside(target)?;
-    let result = fill(&temporary, content, mode, old.as_ref().filter(|m| m.is_file()))
-        .and_then(|()| fs::rename(&temporary, target).map_err(Error::from))
-        .map(|()| sync_directory(target));
+    let result =
+        fill(&temporary, &mut |file| file.write_all(content), mode, old.as_ref().filter(|m| m.is_file()))
+            .and_then(|()| fs::rename(&temporary, target).map_err(Error::from))
+            .map(|()| sync_directory(target));
     if result.is_err() {
         let _ = fs::remove_file(&temporary);
     }
@@ -137,12 +138,73 @@ pub fn write_secret(path: &Path, content: &[u8]) -> Result<()> {
     let shown = path.display();
     make_directory_of(path).context(&shown)?;
     let temporary = temporary_beside(path)?;
-    let result = fill(&temporary, content, 0o600, None).and_then(|()| Ok(fs::rename(&temporary, path)?));
+    let result = fill(&temporary, &mut |file| file.write_all(content), 0o600, None)
+        .and_then(|()| Ok(fs::rename(&temporary, path)?));
     if result.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     sync_directory(path);
     result.context(shown)
+}
+
+/// Replaces a file of any length by what `write` writes; a symbolic link is followed. Who could not read
+/// the old one cannot read the new one.
+pub fn write_by(
+    path: &Path,
+    mode: u32,
+    write: &mut dyn FnMut(&mut File) -> std::io::Result<()>,
+) -> Result<()> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let old = fs::metadata(&target).map_or(0o777, |m| m.mode());
+    let temporary = temporary_beside(&target)?;
+    let result =
+        fill(&temporary, write, mode & old, None).and_then(|()| Ok(fs::rename(&temporary, &target)?));
+    if result.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    sync_directory(&target);
+    result
+}
+
+/// Copies a file of which the length is known already.
+pub fn copy_out(path: &Path, length: u64, out: &mut dyn Write) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
+    let copied = std::io::copy(&mut (&mut file).take(length), out)?;
+    if copied == length && file.read(&mut [0])? == 0 {
+        return Ok(());
+    }
+    Err(std::io::Error::other("its length changed while it was read"))
+}
+
+/// Compares what is written to it with a file.
+pub struct Comparison {
+    file: File,
+    /// All so far is so.
+    pub is_same: bool,
+}
+
+impl Comparison {
+    /// With that file, from its start.
+    pub fn with(path: &Path) -> std::io::Result<Self> {
+        Ok(Self { file: File::open(path)?, is_same: true })
+    }
+
+    /// Whether the file ends here too.
+    pub fn ends(mut self) -> bool {
+        self.is_same && self.file.read(&mut [0]).is_ok_and(|n| n == 0)
+    }
+}
+
+impl Write for Comparison {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut there = vec![0; bytes.len()];
+        self.is_same = self.is_same && self.file.read_exact(&mut there).is_ok() && there == bytes;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Makes `path` a symbolic link to `target` in one step, in place of whatever file or link was there.
@@ -185,11 +247,16 @@ fn temporary_beside(target: &Path) -> Result<PathBuf> {
     Ok(target.with_file_name(format!("{start}{}", std::process::id())))
 }
 
-fn fill(temporary: &Path, content: &[u8], mode: u32, old: Option<&fs::Metadata>) -> Result<()> {
+fn fill(
+    temporary: &Path,
+    write: &mut dyn FnMut(&mut File) -> std::io::Result<()>,
+    mode: u32,
+    old: Option<&fs::Metadata>,
+) -> Result<()> {
     // One that a killed run with the same pid left; create_new then refuses whatever else is there.
     let _ = fs::remove_file(temporary);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
-    file.write_all(content)?;
+    write(&mut file)?;
     file.set_permissions(Permissions::from_mode(old.map_or(mode, |m| m.mode() & 0o7777)))?;
     if let Some(m) = old {
         std::os::unix::fs::fchown(&file, Some(m.uid()), Some(m.gid()))?;

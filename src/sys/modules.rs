@@ -53,16 +53,20 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The directory of the running kernel's modules.
+/// The directory of a kernel's modules.
 pub struct Tree {
     directory: PathBuf,
     release: String,
 }
 
 impl Tree {
-    /// /lib/modules/VERSION; where /lib is not /usr/lib, the one below /usr will do.
+    /// Those of the running kernel.
     pub fn find() -> Result<Self> {
-        let release = uname()?.release().to_string_lossy().into_owned();
+        Self::of(uname()?.release().to_string_lossy().into_owned())
+    }
+
+    /// /lib/modules/VERSION; where /lib is not /usr/lib, the one below /usr will do.
+    pub fn of(release: String) -> Result<Self> {
         let directories = ["/lib/modules", "/usr/lib/modules"].map(|d| Path::new(d).join(&release));
         match directories.iter().find(|d| d.is_dir()) {
             Some(directory) => Ok(Self { directory: directory.clone(), release }),
@@ -71,6 +75,21 @@ impl Tree {
                 directories[0].display()
             ))),
         }
+    }
+
+    /// Those of a kernel, in this directory.
+    pub fn at(directory: PathBuf, release: String) -> Self {
+        Self { directory, release }
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The kernel's version, as uname gives it.
+    pub fn release(&self) -> &str {
+        &self.release
     }
 
     /// One of depmod's lists: `modules.dep`, `modules.builtin`.

@@ -1,0 +1,42 @@
+#!/bin/bash
+# dracut.modules(7): kboot, with
+#
+#   /etc/kboot/boot      the boot list; where it is, the module is taken without being asked for
+#   /etc/kboot/modules   modules to load, one a line; without it those of a bridge with nf_tables
+#   /etc/kboot/files     more files, SRC[:DST[:MODE]], one a line; # begins a comment
+# shellcheck disable=SC2154 # dracutbasedir, dracutsysrootdir, initdir, moddir are dracut's
+
+check() {
+    require_binaries kboot || return 1
+    [[ -e ${dracutsysrootdir-}/etc/kboot/boot ]] || return 255
+}
+
+depends() {
+    # dracut-network has it: the drivers of network links.
+    local drivers=("$dracutbasedir"/modules.d/[0-9][0-9]kernel-network-modules)
+    [[ ! -d ${drivers[0]} ]] || echo kernel-network-modules
+}
+
+installkernel() {
+    local modules='bridge br_netfilter nf_tables nft_chain_nat nft_masq nft_ct'
+    if [[ -e ${dracutsysrootdir-}/etc/kboot/modules ]]; then
+        modules=$(sed 's/#.*//' "${dracutsysrootdir-}/etc/kboot/modules")
+    fi
+    # Without hostonly: what is not loaded here may be needed there.
+    # shellcheck disable=SC2086
+    hostonly='' instmods $modules
+}
+
+install() {
+    local from to mode
+    inst_simple "$(find_binary kboot)" /bin/kboot
+    inst_multiple -o /etc/kboot/boot /etc/kboot/modules
+    if [[ -e ${dracutsysrootdir-}/etc/kboot/files ]]; then
+        while IFS=: read -r from to mode; do
+            [[ -z $from || $from == '#'* ]] && continue
+            inst_simple "$from" "${to:-$from}" || dfatal "kboot: $from: no such file (it is named in /etc/kboot/files)"
+            [[ -z $mode ]] || chmod "$mode" "$initdir/${to:-$from}"
+        done <"${dracutsysrootdir-}/etc/kboot/files"
+    fi
+    inst_hook pre-mount 50 "$moddir/kboot.sh"
+}

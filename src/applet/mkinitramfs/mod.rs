@@ -1,0 +1,86 @@
+//! `mkinitramfs`: an initramfs with this program in it, made without root and without cpio.
+
+mod contents;
+mod output;
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::cli::Words;
+use super::options::applet_args;
+use super::report::Report;
+use super::{Applet, info_of};
+use crate::error::{Context, Error, Result};
+use crate::plan::initramfs::extra::Extra;
+use output::Output;
+
+/// The table's entry.
+pub const APPLET: Applet = Applet {
+    name: "mkinitramfs",
+    summary: "write an initramfs that boots with this program in it",
+    examples: &[
+        "mkinitramfs --boot boot.list --module br_netfilter --module virtio_net -o kboot.cpio",
+        "mkinitramfs --kernel 6.1.0-50-amd64 --module bridge --output - | gzip -9n > kboot.cpio.gz",
+        "mkinitramfs --file token:/etc/kboot/token:0600 --dry-run",
+    ],
+    rest: None,
+    info: info_of::<Args>,
+    run,
+};
+
+applet_args! {
+    /// writes an initramfs: this program as /init, the boot list and the modules that it is told to
+    /// load. It is a plain cpio archive, the same byte for byte from the same input; the kernel takes
+    /// it as it is, or compressed.
+    struct Args [] {
+        /// where to write; - is stdout
+        #[argh(option, short = 'o', arg_name = "path")]
+        output: Option<PathBuf>,
+        /// the boot list, /etc/kboot/boot in the image
+        #[argh(option, arg_name = "path")]
+        boot: Option<PathBuf>,
+        /// a kernel module to load at boot, with what it needs; repeatable
+        #[argh(option, arg_name = "name")]
+        module: Vec<String>,
+        /// the kernel that boots, as uname -r gives it (default: the one that runs)
+        #[argh(option, arg_name = "release")]
+        kernel: Option<String>,
+        /// its modules (default: /lib/modules/RELEASE)
+        #[argh(option, arg_name = "dir")]
+        modules_dir: Option<PathBuf>,
+        /// one more file, SRC:DST:MODE; DST and MODE are SRC's unless given; repeatable
+        #[argh(option, arg_name = "spec")]
+        file: Vec<Extra>,
+        /// the static kboot to put in (default: this program)
+        #[argh(option, arg_name = "path")]
+        kboot: Option<PathBuf>,
+    }
+}
+
+fn run(words: &Words, report: &mut Report) -> Result<()> {
+    let args: Args = words.parse()?;
+    let output = match &args.output {
+        Some(path) => Some(Output::check(path, args.common().dry_run)?),
+        None if report.dry_run => None,
+        None => return Err(Error::usage("--output is missing: a path, or - for stdout")),
+    };
+    let mtime = mtime()?;
+    let image = contents::gather(&args, report)?;
+    report.found("entries", json!(image.entries().count()));
+    if let Some(secret) = image.secret() {
+        report.warn(format!(
+            "/{secret} is not for everybody: the image is written with mode 0600; keep it from others"
+        ));
+    }
+    output::write(&image, output.as_ref(), mtime, report)
+}
+
+/// The time of all entries: 0, or SOURCE_DATE_EPOCH (reproducible-builds.org).
+fn mtime() -> Result<u32> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text.parse::<u32>().map_err(|_| Error::failed("is not a number of seconds below 2^32")),
+        Err(_) => return Ok(0),
+    }
+    .usage("SOURCE_DATE_EPOCH")
+}
