@@ -92,6 +92,8 @@ mod init;
 mod init_machine;
 #[path = "cases/init_root.rs"]
 mod init_root;
+#[path = "cases/initramfs_tools.rs"]
+mod initramfs_tools;
 #[path = "cases/input.rs"]
 mod input;
 #[path = "cases/join.rs"]
@@ -130,6 +132,8 @@ mod kubelet_ready;
 mod kubelet_supervise;
 #[path = "cases/mk_docker_opts.rs"]
 mod mk_docker_opts;
+#[path = "cases/mkinitramfs.rs"]
+mod mkinitramfs;
 #[path = "cases/modules.rs"]
 mod modules;
 #[path = "cases/readme.rs"]

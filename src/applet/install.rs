@@ -9,6 +9,11 @@ use crate::error::{Context, Error, Result};
 
 use super::APPLETS;
 
+/// Applets that get no link, since hosts have these programs: `init 6` is meant for theirs, and
+/// update-initramfs looks for initramfs-tools' mkinitramfs in PATH: one before it would break every upgrade
+/// of a kernel.
+const WITHOUT_LINK: [&str; 2] = ["init", "mkinitramfs"];
+
 /// Makes hard links, with `-s` symbolic ones. A link that is already right is fine; anything else of
 /// that name is an error and stays; all names are looked at before the first link is made.
 pub fn run(args: &[OsString]) -> Result<()> {
@@ -24,7 +29,7 @@ pub fn run(args: &[OsString]) -> Result<()> {
     let program = own_path().context("--install")?;
     let own = fs::metadata(&program).context(program.display())?;
     let mut missing = Vec::new();
-    for applet in &APPLETS {
+    for applet in APPLETS.iter().filter(|a| !WITHOUT_LINK.contains(&a.name)) {
         let link = dir.join(applet.name);
         match (fs::symlink_metadata(&link), fs::metadata(&link)) {
             (Err(_), _) => missing.push(link),

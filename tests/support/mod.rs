@@ -4,6 +4,7 @@ pub mod api;
 pub mod between;
 pub mod cgroup;
 pub mod cni;
+pub mod debian;
 pub mod docker;
 pub mod etcd;
 pub mod firewall;
@@ -86,12 +87,21 @@ pub fn run<S: AsRef<OsStr>>(args: &[S]) -> Done {
 
 /// Runs a command to its end and takes what it printed.
 pub fn finish(command: &mut Command) -> Done {
+    finish_within(LONGEST, command)
+}
+
+/// The same for what may take long.
+pub fn finish_within(longest: Duration, command: &mut Command) -> Done {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    collect(child.unwrap_or_else(|e| panic!("{command:?}: {e}")))
+    collect_within(longest, child.unwrap_or_else(|e| panic!("{command:?}: {e}")))
 }
 
 /// Waits for a child, reading both of its streams.
-pub fn collect(mut child: Child) -> Done {
+pub fn collect(child: Child) -> Done {
+    collect_within(LONGEST, child)
+}
+
+fn collect_within(longest: Duration, mut child: Child) -> Done {
     fn drain(stream: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
         thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -100,13 +110,13 @@ pub fn collect(mut child: Child) -> Done {
         })
     }
     let (out, err) = (drain(child.stdout.take()), drain(child.stderr.take()));
-    let end = Instant::now() + LONGEST;
+    let end = Instant::now() + longest;
     let status = loop {
         match child.try_wait().unwrap() {
             Some(status) => break status,
             None if Instant::now() > end => {
                 child.kill().unwrap();
-                panic!("not ended within {LONGEST:?}");
+                panic!("not ended within {longest:?}");
             }
             None => thread::sleep(Duration::from_millis(2)),
         }

@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::Args;
+use crate::applet::APPLETS;
 use crate::applet::install::own_path;
 use crate::applet::report::Report;
 use crate::error::{Context, Error, Result};
+use crate::plan::boot_list;
 use crate::plan::initramfs::modules::{Choice, Lists};
 use crate::plan::initramfs::{Image, What, elf};
 use crate::plan::modules::name_of;
+use crate::sys::file;
 use crate::sys::log;
 use crate::sys::modules::Tree;
 
@@ -25,7 +28,9 @@ pub fn gather(args: &Args, report: &mut Report) -> Result<Image> {
     let program = args.kboot.clone().map_or_else(own_path, Ok)?;
     let mut image = kboot(&program).usage(format_args!("--kboot {}", program.display()))?;
     if let Some(boot) = &args.boot {
-        add(&mut image, boot, "etc/kboot/boot", None).usage(format_args!("--boot {}", boot.display()))?;
+        let context = format!("--boot {}", boot.display());
+        judge(&file::read_named(boot).context("--boot")?).usage(&context)?;
+        add(&mut image, boot, "etc/kboot/boot", None).usage(&context)?;
     }
     if !args.module.is_empty() {
         modules(args, &mut image, report)?;
@@ -37,6 +42,15 @@ pub fn gather(args: &Args, report: &mut Report) -> Result<Image> {
             .usage(format_args!("--file {}", extra.from.display()))?;
     }
     Ok(image)
+}
+
+/// What init would say of the list is better said now. Whether init stays, its parameters tell.
+fn judge(list: &str) -> Result<()> {
+    let lines: Vec<&str> = list.lines().collect();
+    let is_there = |name: &str| APPLETS.iter().any(|a| a.name == name);
+    let why_not = |name: &str| (!is_there(name)).then(|| format!("{name}: applet not found"));
+    let judged = boot_list::parse(&lines).and_then(|list| boot_list::check(&list, true, &why_not));
+    judged.map_err(|(number, why)| Error::failed(format!("line {number}: {why}")))
 }
 
 fn kboot(program: &Path) -> Result<Image> {
@@ -96,8 +110,8 @@ fn modules(args: &Args, image: &mut Image, report: &mut Report) -> Result<()> {
     ] {
         image.add(&format!("{directory}/{name}"), 0o644, What::Text(text)).map_err(Error::failed)?;
     }
-    let asked = args.module.join("\n") + "\n";
-    image.add("etc/kboot/modules", 0o644, What::Text(asked)).map_err(Error::failed)?;
+    let load = choice.load.join("\n") + "\n";
+    image.add("etc/kboot/modules", 0o644, What::Text(load)).map_err(Error::failed)?;
     tell(&tree, &choice, report);
     Ok(())
 }

@@ -23,13 +23,16 @@ pub struct Lists {
 pub struct Choice<'a> {
     /// The files, as modules.dep names them.
     pub files: BTreeSet<&'a str>,
+    /// The modules to load for what was asked for: aliases are gone.
+    pub load: Vec<&'a str>,
     /// Those asked for that are part of the kernel.
     pub built_in: Vec<String>,
 }
 
 /// What is behind a name.
 enum Found<'a> {
-    Files(Vec<&'a str>),
+    /// The files of each: what it needs, then its own.
+    Modules(Vec<Vec<&'a str>>),
     BuiltIn,
     Nothing,
 }
@@ -41,7 +44,10 @@ impl Lists {
         let mut choice = Choice::default();
         for name in names {
             match self.find(name) {
-                Found::Files(files) => self.add(&mut choice, files),
+                Found::Modules(modules) => {
+                    choice.load.extend(modules.iter().filter_map(|files| files.last()).map(|f| name_of(f)));
+                    self.add(&mut choice, modules);
+                }
                 Found::BuiltIn => choice.built_in.push(name.clone()),
                 Found::Nothing => return Err(self.unknown(name)),
             }
@@ -49,14 +55,14 @@ impl Lists {
         Ok(choice)
     }
 
-    fn add<'a>(&'a self, choice: &mut Choice<'a>, files: Vec<&'a str>) {
-        for file in files {
+    fn add<'a>(&'a self, choice: &mut Choice<'a>, modules: Vec<Vec<&'a str>>) {
+        for file in modules.into_iter().flatten() {
             if !choice.files.insert(file) {
                 continue;
             }
             for name in self.before(name_of(file)) {
-                if let Found::Files(files) = self.find(name) {
-                    self.add(choice, files);
+                if let Found::Modules(more) = self.find(name) {
+                    self.add(choice, more);
                 }
             }
         }
@@ -65,15 +71,15 @@ impl Lists {
     /// The order is modprobe's: modules, what the kernel has, aliases.
     fn find(&self, name: &str) -> Found<'_> {
         if let Some(found) = files(&self.dep, name) {
-            return Found::Files(found);
+            return Found::Modules(vec![found]);
         }
         if is_built_in(&self.builtin, name) {
             return Found::BuiltIn;
         }
         let named = self.alias.lines().filter_map(|l| l.strip_prefix("alias ")?.rsplit_once(' '));
-        let behind = named.filter(|(alias, _)| is_same(alias, name));
-        let found: Vec<&str> = behind.filter_map(|(_, module)| files(&self.dep, module)).flatten().collect();
-        if found.is_empty() { Found::Nothing } else { Found::Files(found) }
+        let behind = named.filter(|(alias, _)| is_same(alias, name)).map(|(_, module)| module);
+        let found: Vec<_> = behind.filter_map(|module| files(&self.dep, module)).collect();
+        if found.is_empty() { Found::Nothing } else { Found::Modules(found) }
     }
 
     /// The soft dependencies that come first.
@@ -184,6 +190,13 @@ softdep stp llc
             found.sort_unstable();
             assert_eq!((found.join(" "), choice.built_in), (files.to_owned(), names(built_in)), "{asked}");
         }
+    }
+
+    #[test]
+    fn what_is_loaded_has_its_own_name() {
+        let lists = lists();
+        let choice = lists.choose(&names("rtnl_link_bridge nf-tables ext4 crc32c")).unwrap();
+        assert_eq!(choice.load, ["bridge", "nf_tables", "crc32c-intel"]);
     }
 
     #[test]

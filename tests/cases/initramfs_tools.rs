@@ -1,0 +1,133 @@
+//! The hooks for distributions' initramfs builders: built by the real update-initramfs and dracut in a
+//! Debian, booted by its kernel, up to multi-user.target of its systemd.
+
+use std::path::PathBuf;
+
+use crate::support::debian::{Debian, UP};
+use crate::support::{binary, finish, need, root, tool};
+
+const BOOT: &str = "# once the links are there
+bridge --name cbr7 --subnet 10.99.77.1/24 --mtu 1400 --firewall none --no-masquerade
+";
+
+/// What is put into the Debian: kboot, what its boot runs, and the hooks, by their own script.
+fn debian() -> Option<Debian> {
+    let debian = Debian::new()?;
+    debian.write("/usr/local/bin/kboot", 0o755, std::fs::read(binary()).unwrap());
+    debian.write("/etc/kboot/boot", 0o644, BOOT);
+    debian.write("/etc/kboot/modules", 0o644, "br_netfilter # with bridge\nnft-masq\n");
+    debian.write(
+        "/etc/kboot/files",
+        0o644,
+        "# more\n/etc/secret/token:/etc/kboot/token:0400\n/etc/debian_version\n",
+    );
+    debian.write("/etc/secret/token", 0o644, "s3cret\n");
+    debian.tells("ip -o addr show cbr7; cat /run/kboot/* | wc -c");
+    let install = root().join("initramfs/install");
+    let done = finish(std::process::Command::new(install).arg(debian.path("/")));
+    assert!(
+        done.code == 0 && done.stderr.contains("initramfs-tools: ") && done.stderr.contains("dracut: "),
+        "{done:?}"
+    );
+    Some(debian)
+}
+
+/// What the image has to have, as `cpio -itv` lists it: modules with what they need, files, modes.
+fn has_everything(listing: &str, release: &str) {
+    let modules = format!("usr/lib/modules/{release}/kernel");
+    for (mode, path) in [
+        ("-rwxr-xr-x", "bin/kboot"),
+        ("-rw-r--r--", "etc/kboot/boot"),
+        ("-rw-r--r--", "etc/kboot/modules"),
+        ("-r--------", "etc/kboot/token"),
+        ("-rw-r--r--", "etc/debian_version"),
+        ("-rw-r--r--", &format!("{modules}/net/bridge/br_netfilter.ko")),
+        ("-rw-r--r--", &format!("{modules}/net/llc/llc.ko")),
+        ("-rw-r--r--", &format!("{modules}/net/netfilter/nft_masq.ko")),
+        ("-rw-r--r--", &format!("{modules}/lib/libcrc32c.ko")),
+    ] {
+        let is_there = |l: &&str| l.starts_with(mode) && l.ends_with(path);
+        assert!(listing.lines().any(|l| is_there(&l)), "{mode} {path}:\n{listing}");
+    }
+}
+
+fn mode(path: &std::path::Path) -> String {
+    tool("stat", &["-c", "%a", path.to_str().unwrap()]).trim().to_owned()
+}
+
+/// By the real update-initramfs.
+fn update_initramfs(debian: &Debian) -> PathBuf {
+    let conf = "MODULES=list\nCOMPRESS=gzip\nCOMPRESSLEVEL=1\n";
+    debian.write("/etc/initramfs-tools/conf.d/test", 0o644, conf);
+    debian.write("/etc/initramfs-tools/modules", 0o644, "virtio_pci\nvirtio_blk\n");
+    let done = debian.sh(&format!("update-initramfs -c -k {}", debian.release));
+    assert!(done.code == 0 && !done.stderr.contains("kboot"), "{done:?}");
+    debian.path(&format!("/boot/initrd.img-{}", debian.release))
+}
+
+#[test]
+fn debians_initramfs_tools_boot_through_kboot_into_systemd() {
+    let Some(debian) = debian() else { return };
+    let image = update_initramfs(&debian);
+    assert_eq!(mode(&image), "600");
+    let listing = debian.sh(&format!("zcat /boot/initrd.img-{} | cpio -itv", debian.release));
+    has_everything(listing.ok(), &debian.release);
+    let console = debian.boot(&image, &debian.disk(), "");
+    let (before, after) =
+        console.split_once(UP).unwrap_or_else(|| panic!("no multi-user.target:\n{console}"));
+    for line in ["ip link add cbr7 ", "cbr7 10.99.77.1/24 up"] {
+        assert!(before.contains(line), "{line}:\n{before}");
+    }
+    assert!(after.contains("10.99.77.1/24"), "{after}");
+}
+
+#[test]
+fn a_boot_list_that_fails_is_one_line_and_stops_nothing_unless_it_is_required() {
+    let Some(debian) = debian() else { return };
+    debian.write(
+        "/etc/kboot/boot",
+        0o644,
+        "bridge --name cbr7 --subnet 10.99.77.1/24 --mtu 12 --firewall none\n",
+    );
+    let (image, disk) = (update_initramfs(&debian), debian.disk());
+    let console = debian.boot(&image, &disk, "");
+    let (before, _) = console.split_once(UP).unwrap_or_else(|| panic!("no multi-user.target:\n{console}"));
+    assert!(before.contains("kboot: failed (exit 2): the boot goes on without it\n"), "{before}");
+    assert!(before.contains("--mtu 12: "), "{before}");
+    // panic=-1, which every machine here has: initramfs-tools reboots then, and QEMU ends.
+    let console = debian.boot(&image, &disk, "kboot.required");
+    assert!(!console.contains(UP), "{console}");
+    assert!(console.contains("kboot: failed (exit 2), and kboot.required stops the boot\n"), "{console}");
+}
+
+#[test]
+fn dracut_builds_its_module_in_and_boots_it() {
+    let Some(debian) = debian() else { return };
+    let dracut = "dracut --no-hostonly --no-hostonly-cmdline --gzip --omit 'i18n' --add kboot \
+        --add-drivers 'virtio_pci virtio_blk' --drivers 'virtio_pci virtio_blk'";
+    let done = debian.sh(&format!("{dracut} --kver {} --force /boot/dracut.img", debian.release));
+    assert!(done.code == 0 && !done.stderr.contains("kboot: "), "{done:?}");
+    let image = debian.path("/boot/dracut.img");
+    assert_eq!(mode(&image), "600");
+    let listing = debian.sh("lsinitrd /boot/dracut.img");
+    has_everything(listing.ok(), &debian.release);
+    assert!(listing.stdout.contains("usr/lib/dracut/hooks/pre-mount/50kboot.sh"), "{}", listing.stdout);
+    let console = debian.boot(&image, &debian.disk(), "");
+    let (before, after) =
+        console.split_once(UP).unwrap_or_else(|| panic!("no multi-user.target:\n{console}"));
+    assert!(before.contains("cbr7 10.99.77.1/24 up"), "{before}");
+    assert!(after.contains("10.99.77.1/24"), "{after}");
+}
+
+#[test]
+fn a_debian_without_kboot_still_gets_its_initramfs() {
+    let Some(debian) = debian() else { return };
+    std::fs::remove_file(debian.path("/usr/local/bin/kboot")).unwrap();
+    let done = debian.sh(&format!(
+        "echo MODULES=list >/etc/initramfs-tools/conf.d/test; update-initramfs -c -k {}",
+        debian.release
+    ));
+    let warning = "W: kboot: there is no such program in PATH: the image goes without it\n";
+    assert!(done.code == 0 && done.stderr.contains(warning), "{done:?}");
+    let _ = need("cpio", "debian");
+}
