@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crate::support::debian::{Debian, UP};
-use crate::support::{binary, finish, need, root, tool};
+use crate::support::{binary, finish, root, tool};
 
 const BOOT: &str = "# once the links are there
 bridge --name cbr7 --subnet 10.99.77.1/24 --mtu 1400 --firewall none --no-masquerade
@@ -22,7 +22,7 @@ fn debian() -> Option<Debian> {
         "# more\n/etc/secret/token:/etc/kboot/token:0400\n/etc/debian_version\n",
     );
     debian.write("/etc/secret/token", 0o644, "s3cret\n");
-    debian.tells("ip -o addr show cbr7; cat /run/kboot/* | wc -c");
+    debian.tells("ip -o addr show cbr7; ls /run/kboot");
     let install = root().join("initramfs/install");
     let done = finish(std::process::Command::new(install).arg(debian.path("/")));
     assert!(
@@ -57,6 +57,8 @@ fn mode(path: &std::path::Path) -> String {
 
 /// By the real update-initramfs.
 fn update_initramfs(debian: &Debian) -> PathBuf {
+    // The real one came with the kernel; mkinitramfs asks it for decompressors.
+    debian.write(&format!("/boot/config-{}", debian.release), 0o644, "CONFIG_RD_GZIP=y\n");
     let conf = "MODULES=list\nCOMPRESS=gzip\nCOMPRESSLEVEL=1\n";
     debian.write("/etc/initramfs-tools/conf.d/test", 0o644, conf);
     debian.write("/etc/initramfs-tools/modules", 0o644, "virtio_pci\nvirtio_blk\n");
@@ -75,7 +77,7 @@ fn debians_initramfs_tools_boot_through_kboot_into_systemd() {
     let console = debian.boot(&image, &debian.disk(), "");
     let (before, after) =
         console.split_once(UP).unwrap_or_else(|| panic!("no multi-user.target:\n{console}"));
-    for line in ["ip link add cbr7 ", "cbr7 10.99.77.1/24 up"] {
+    for line in ["kboot: modules br_netfilter nft-masq loaded (", "kboot: bridge cbr7 10.99.77.1/24 up ("] {
         assert!(before.contains(line), "{line}:\n{before}");
     }
     assert!(after.contains("10.99.77.1/24"), "{after}");
@@ -103,19 +105,19 @@ fn a_boot_list_that_fails_is_one_line_and_stops_nothing_unless_it_is_required() 
 #[test]
 fn dracut_builds_its_module_in_and_boots_it() {
     let Some(debian) = debian() else { return };
-    let dracut = "dracut --no-hostonly --no-hostonly-cmdline --gzip --omit 'i18n' --add kboot \
-        --add-drivers 'virtio_pci virtio_blk' --drivers 'virtio_pci virtio_blk'";
+    let dracut = "dracut --no-hostonly --no-hostonly-cmdline --gzip --add kboot \
+        --drivers 'virtio_pci virtio_blk'";
     let done = debian.sh(&format!("{dracut} --kver {} --force /boot/dracut.img", debian.release));
-    assert!(done.code == 0 && !done.stderr.contains("kboot: "), "{done:?}");
+    assert!(done.code == 0 && done.stderr.contains("Including module: kboot"), "{done:?}");
     let image = debian.path("/boot/dracut.img");
     assert_eq!(mode(&image), "600");
     let listing = debian.sh("lsinitrd /boot/dracut.img");
     has_everything(listing.ok(), &debian.release);
-    assert!(listing.stdout.contains("usr/lib/dracut/hooks/pre-mount/50kboot.sh"), "{}", listing.stdout);
+    assert!(listing.stdout.contains("usr/lib/dracut/hooks/pre-mount/50-kboot.sh"), "{}", listing.stdout);
     let console = debian.boot(&image, &debian.disk(), "");
     let (before, after) =
         console.split_once(UP).unwrap_or_else(|| panic!("no multi-user.target:\n{console}"));
-    assert!(before.contains("cbr7 10.99.77.1/24 up"), "{before}");
+    assert!(before.contains("kboot: bridge cbr7 10.99.77.1/24 up ("), "{before}");
     assert!(after.contains("10.99.77.1/24"), "{after}");
 }
 
@@ -129,5 +131,4 @@ fn a_debian_without_kboot_still_gets_its_initramfs() {
     ));
     let warning = "W: kboot: there is no such program in PATH: the image goes without it\n";
     assert!(done.code == 0 && done.stderr.contains(warning), "{done:?}");
-    let _ = need("cpio", "debian");
 }

@@ -241,7 +241,7 @@ fn what_cannot_be_done_is_one_line_and_leaves_nothing() {
             "--output /dev/null: is not a regular file: use --output - and redirect it".into(),
         ),
         (vec!["-o", "/no/such/x"], "--output /no/such/x: there is no such directory".into()),
-        (vec!["-o", &out, "--boot", "/no/boot"], "--boot /no/boot: No such file or directory".into()),
+        (vec!["-o", &out, "--boot", "/no/boot"], "--boot: /no/boot: No such file or directory".into()),
         (
             vec!["-o", &out, "--file", &large],
             format!("--file {large}: is 4 GiB or larger: no initramfs can hold it"),

@@ -6,8 +6,20 @@
 #   /etc/kboot/files     more files, SRC[:DST[:MODE]], one a line; # begins a comment
 # shellcheck disable=SC2154 # dracutbasedir, dracutsysrootdir, initdir, moddir are dracut's
 
+# Where kboot is; dracut's PATH has not all of them.
+program() {
+    local dir
+    for dir in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin; do
+        [[ -x ${dracutsysrootdir-}$dir/kboot ]] && echo "$dir/kboot" && return 0
+    done
+    return 1
+}
+
 check() {
-    require_binaries kboot || return 1
+    if ! program >/dev/null; then
+        dinfo "dracut module 'kboot' will not be installed, because there is no kboot in PATH"
+        return 1
+    fi
     [[ -e ${dracutsysrootdir-}/etc/kboot/boot ]] || return 255
 }
 
@@ -29,7 +41,7 @@ installkernel() {
 
 install() {
     local from to mode
-    inst_simple "$(find_binary kboot)" /bin/kboot
+    inst_simple "$(program)" /bin/kboot
     inst_multiple -o /etc/kboot/boot /etc/kboot/modules
     if [[ -e ${dracutsysrootdir-}/etc/kboot/files ]]; then
         while IFS=: read -r from to mode; do
