@@ -56,6 +56,8 @@ mod cni_config;
 mod cni_config_file;
 #[path = "cases/cni_containerd.rs"]
 mod cni_containerd;
+#[path = "cases/console.rs"]
+mod console;
 #[path = "cases/docker_daemon.rs"]
 mod docker_daemon;
 #[path = "cases/docker_flags.rs"]
@@ -96,6 +98,10 @@ mod init_root;
 mod initramfs_tools;
 #[path = "cases/input.rs"]
 mod input;
+#[path = "cases/ipconfig.rs"]
+mod ipconfig;
+#[path = "cases/ipconfig_dhcp.rs"]
+mod ipconfig_dhcp;
 #[path = "cases/join.rs"]
 mod join;
 #[path = "cases/join_again.rs"]
@@ -136,6 +142,8 @@ mod mk_docker_opts;
 mod mkinitramfs;
 #[path = "cases/modules.rs"]
 mod modules;
+#[path = "cases/parameters.rs"]
+mod parameters;
 #[path = "cases/readme.rs"]
 mod readme;
 #[path = "cases/register.rs"]
@@ -158,3 +166,5 @@ mod register_standin;
 mod server;
 #[path = "cases/surroundings.rs"]
 mod surroundings;
+#[path = "cases/timeline.rs"]
+mod timeline;

@@ -1,9 +1,12 @@
-//! Options from the environment: `KBOOT_BRIDGE_OUT_INTERFACE`, then `KBOOT_OUT_INTERFACE`.
+//! Options from the environment, `KBOOT_BRIDGE_OUT_INTERFACE`, then `KBOOT_OUT_INTERFACE`; else from the
+//! kernel's command line.
 
-use argh::{CommandInfoWithArgs, FlagInfoKind, Optionality};
+use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
 
 use super::cli::Words;
+use super::parameters;
 use crate::error::{Error, Result};
+use crate::plan::cmdline::Parameter;
 
 /// What a config is made of, in place of a file.
 const CONFIG_FIELDS: &[&str] = &[
@@ -78,6 +81,9 @@ pub fn variable(name: &str) -> String {
     name.trim_start_matches('-').replace(['-', '.'], "_").to_uppercase()
 }
 
+/// Looks a variable or its equal up: its name as an operator knows it, and its value.
+type Find<'f> = dyn Fn(&str) -> Option<(String, Option<String>)> + 'f;
+
 impl Words {
     /// Adds what the environment says of options that the command line is silent about:
     /// `KBOOT_BRIDGE_OUT_INTERFACE`, then `KBOOT_OUT_INTERFACE`. Empty means unset. A switch takes
@@ -87,11 +93,23 @@ impl Words {
         info: &CommandInfoWithArgs,
         get: impl Fn(&str) -> Option<String>,
     ) -> Result<()> {
+        self.add_from(info, &|name| Some((name.to_owned(), Some(get(name)?))))
+    }
+
+    /// Adds what the kernel's command line says of options that are still open: `kboot.bridge.out-interface=`,
+    /// then `kboot.out-interface=`. A switch's bare name is 1; the rest is as in the environment.
+    pub fn add_parameters(&mut self, info: &CommandInfoWithArgs, line: &[Parameter<'_>]) -> Result<()> {
+        self.add_from(info, &|name| parameters::find(line, name))
+    }
+
+    fn add_from(&mut self, info: &CommandInfoWithArgs, find: &Find<'_>) -> Result<()> {
         let given: Vec<&str> = info.flags.iter().map(|f| f.long).filter(|l| self.has(l)).collect();
         for flag in info.flags {
             let shadowed =
                 SILENCES.iter().any(|(long, others)| given.contains(long) && others.contains(&flag.long));
-            if given.contains(&flag.long) || shadowed || flag.long == "--help" {
+            // A switch that a variable sets to 0 is not given, and settled all the same.
+            let settled = given.contains(&flag.long) || self.source(flag.long) != flag.long;
+            if settled || shadowed || flag.long == "--help" {
                 continue;
             }
             let option = variable(flag.long);
@@ -99,24 +117,32 @@ impl Words {
             if !OWN_VARIABLE_ONLY.contains(&(self.applet, flag.long)) {
                 names.push(format!("KBOOT_{option}"));
             }
-            let found = names.into_iter().find_map(|n| get(&n).filter(|v| !v.is_empty()).map(|v| (n, v)));
-            let Some((name, value)) = found else { continue };
-            self.from_env.push((flag.long.to_owned(), name.clone()));
-            match (&flag.kind, &flag.optionality) {
-                (FlagInfoKind::Switch, _) => match value.as_str() {
-                    "1" | "true" | "yes" => self.add(flag, None)?,
-                    "0" | "false" | "no" => {}
-                    _ => return Err(Error::usage(format!("{name}={value}: takes 1 or 0"))),
-                },
-                (_, Optionality::Repeating) => {
-                    for item in value.split(',').filter(|i| !i.is_empty()) {
-                        self.add(flag, Some(item.to_owned()))?;
-                    }
-                }
-                _ => self.add(flag, Some(value))?,
+            let bare = matches!(flag.kind, FlagInfoKind::Switch).then(|| "1".to_owned());
+            let found = names.iter().find_map(|n| {
+                let (name, value) = find(n)?;
+                value.or_else(|| bare.clone()).filter(|v| !v.is_empty()).map(|v| (name, v))
+            });
+            if let Some((name, value)) = found {
+                self.add_one(flag, &name, value)?;
             }
         }
         Ok(())
+    }
+
+    fn add_one(&mut self, flag: &FlagInfo<'_>, name: &str, value: String) -> Result<()> {
+        self.from_env.push((flag.long.to_owned(), name.to_owned()));
+        match (&flag.kind, &flag.optionality) {
+            (FlagInfoKind::Switch, _) => match value.as_str() {
+                "1" | "true" | "yes" => self.add(flag, None),
+                "0" | "false" | "no" => Ok(()),
+                _ => Err(Error::usage(format!("{name}={value}: takes 1 or 0"))),
+            },
+            (_, Optionality::Repeating) => value
+                .split(',')
+                .filter(|i| !i.is_empty())
+                .try_for_each(|item| self.add(flag, Some(item.to_owned()))),
+            _ => self.add(flag, Some(value)),
+        }
     }
 }
 
@@ -124,6 +150,7 @@ impl Words {
 mod tests {
     use super::*;
     use crate::applet::APPLETS;
+    use crate::plan::cmdline;
 
     fn scan(words: &[&str]) -> Result<Words> {
         let argv: Vec<std::ffi::OsString> = words.iter().map(Into::into).collect();
@@ -181,5 +208,36 @@ mod tests {
         let mut found = scan(&[]).unwrap();
         found.add_environment(&(bridge.info)(), env).unwrap();
         assert_eq!((found.has("--masquerade"), found.source("--masquerade")), (true, "KBOOT_MASQUERADE"));
+    }
+
+    #[test]
+    fn the_kernels_command_line_comes_last_and_counts_like_the_environment() {
+        let bridge = APPLETS.iter().find(|a| a.name == "bridge").unwrap();
+        for (typed, variables, line, wanted) in [
+            (&[][..], &[][..], "kboot.bridge.mtu=1400", "--mtu 1400"),
+            (&[], &[], "kboot.mtu=1 kboot.bridge.mtu=2", "--mtu 2"),
+            (&[], &[("KBOOT_MTU", "3")], "kboot.bridge.mtu=2", "--mtu 3"),
+            (&["--mtu", "4"], &[("KBOOT_BRIDGE_MTU", "3")], "kboot.bridge.mtu=2", "--mtu 4"),
+            (&[], &[("KBOOT_BRIDGE_MTU", "")], "kboot.mtu=2", "--mtu 2"),
+            (&[], &[], "kboot.mtu=2 kboot.bridge.mtu= kboot.subnet", "--mtu 2"),
+            (&[], &[], "kboot.bridge.no-masquerade", "--no-masquerade"),
+            (&[], &[("KBOOT_NO_MASQUERADE", "0")], "kboot.bridge.no-masquerade", ""),
+            (&[], &[], "kboot.bridge.no_masquerade=0 kboot.no-masquerade=1", ""),
+            (&["--no-masquerade"], &[], "kboot.masquerade=10.7.0.0/16", "--no-masquerade"),
+            (&[], &[("KBOOT_SUBNET", "a,b")], "kboot.env-file=c", "--subnet a --subnet b"),
+            (&[], &[], "kboot.name=node-1 kboot.bridge.name=br7", "--name br7"),
+            (&[], &[], "kboot.subnet=\"a,b\" -- kboot.mtu=5", "--subnet a --subnet b"),
+        ] {
+            let mut found = scan(typed).unwrap();
+            let value = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+            found.add_environment(&(bridge.info)(), value).unwrap();
+            found.add_parameters(&(bridge.info)(), &cmdline::parse(line)).unwrap();
+            assert_eq!(flat(&found).join(" "), wanted, "{typed:?} {variables:?} {line}");
+        }
+        let mut found = scan(&[]).unwrap();
+        let error = found.add_parameters(&(bridge.info)(), &cmdline::parse("kboot.bridge.dry-run=maybe"));
+        assert_eq!(error.unwrap_err().to_string(), "kboot.bridge.dry-run=maybe: takes 1 or 0");
+        found.add_parameters(&(bridge.info)(), &cmdline::parse("kboot.bridge.mtu=5")).unwrap();
+        assert_eq!(found.source("--mtu"), "kboot.bridge.mtu");
     }
 }

@@ -38,16 +38,31 @@ pub fn applet(applet: &Applet) -> String {
     }
     text.push_str("\nOptions:\n");
     options(&mut text, &info);
-    let own = format!("KBOOT_{}_", variable(applet.name));
-    let _ = writeln!(text, "\nEvery option can come from the environment: {own}OPTION, then\nKBOOT_OPTION.");
-    for (_, option) in OWN_VARIABLE_ONLY.iter().filter(|(name, _)| *name == applet.name) {
-        let _ = writeln!(text, "For {option}: {own}{} alone.", variable(option));
-    }
+    sources(&mut text, applet);
     text.push_str(
         "\nExit status: 0 done or already so, 1 failed, 2 bad usage or input, 3 conflict,\n\
          75 not within --timeout, 126/127 the program to exec cannot be run/is not there\n",
     );
     text
+}
+
+/// Where options come from that are not given.
+fn sources(text: &mut String, applet: &Applet) {
+    let variables = format!("KBOOT_{}_", variable(applet.name));
+    let parameters = format!("kboot.{}.", applet.name);
+    text.push('\n');
+    wrap(
+        text,
+        0,
+        &format!(
+            "Every option can come from the environment, {variables}OPTION, then KBOOT_OPTION; else from the \
+             kernel's command line, {parameters}OPTION=, then kboot.OPTION=."
+        ),
+    );
+    for (_, option) in OWN_VARIABLE_ONLY.iter().filter(|(name, _)| *name == applet.name) {
+        let (variable, parameter) = (variable(option), option.trim_start_matches('-'));
+        wrap(text, 0, &format!("For {option}: {variables}{variable} and {parameters}{parameter}= alone."));
+    }
 }
 
 fn rest_usage(applet: &Applet) -> String {

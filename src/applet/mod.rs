@@ -13,6 +13,7 @@ mod flannel_env;
 mod help;
 mod init;
 mod install;
+mod ipconfig;
 mod kernel_module;
 mod kubelet_launch;
 mod lease;
@@ -20,11 +21,13 @@ mod mk_docker_opts;
 mod mkinitramfs;
 mod node_name;
 mod options;
+mod parameters;
 mod pod_bridge;
 mod program_version;
 mod register;
 mod report;
 mod server;
+mod timeline;
 mod tls;
 
 use std::ffi::{OsStr, OsString};
@@ -33,8 +36,9 @@ use std::os::unix::ffi::OsStrExt;
 use argh::{ArgsInfo, CommandInfoWithArgs};
 
 use crate::error::{Error, Exit, Result};
+use crate::plan::cmdline;
 use crate::plan::nearest::nearest;
-use crate::sys::{log, machine, stdio};
+use crate::sys::{self, log, machine, stdio};
 use cli::Words;
 use report::Report;
 
@@ -53,8 +57,9 @@ pub struct Applet {
 }
 
 /// All applets, in the order of a boot.
-pub static APPLETS: [Applet; 10] = [
+pub static APPLETS: [Applet; 12] = [
     init::APPLET,
+    ipconfig::APPLET,
     etcd_config::APPLET,
     flannel_env::APPLET,
     bridge::APPLET,
@@ -64,6 +69,7 @@ pub static APPLETS: [Applet; 10] = [
     kubelet_launch::APPLET,
     register::APPLET,
     mkinitramfs::APPLET,
+    timeline::APPLET,
 ];
 
 /// Runs what argv asks for. Returns the applet's name, if one was found, for the error line.
@@ -153,16 +159,34 @@ fn scan_and_run(applet: &'static Applet, argv: &[OsString], report: &mut Report)
         report.json = false;
         return stdio::out(&help::applet(applet));
     }
+    sys::timeline::start(applet.name);
+    let line = sys::cmdline::read();
+    let line = cmdline::parse(&line);
     words.add_environment(&info, |name| std::env::var(name).ok())?;
+    words.add_parameters(&info, &line)?;
     report.json = words.count("--json") > 0;
     report.dry_run = words.count("--dry-run") > 0;
-    if let Some(complaint) = log::start(applet.name, words.count("--verbose"), words.count("--quiet") > 0) {
-        report.warn(complaint);
+    start_log(&words, &line, report);
+    for stranger in parameters::strangers(&line, Some(applet)) {
+        report.warn(stranger);
     }
     if words.rest.is_some() && applet.rest.is_none() {
         return Err(Error::usage("nothing can follow --"));
     }
     (applet.run)(&words, report)
+}
+
+/// `KBOOT_LOG`, else `kboot.log=`.
+fn start_log(words: &Words, line: &[cmdline::Parameter<'_>], report: &mut Report) {
+    let variable = std::env::var("KBOOT_LOG").ok().filter(|v| !v.is_empty());
+    let (name, setting) = match (variable, parameters::find(line, "KBOOT_LOG")) {
+        (None, Some((name, value))) => (name, value.unwrap_or_default()),
+        (variable, _) => ("KBOOT_LOG".to_owned(), variable.unwrap_or_default()),
+    };
+    let complaint = log::start(words.applet, &setting, words.count("--verbose"), words.count("--quiet") > 0);
+    if let Some(complaint) = complaint {
+        report.warn(format!("{name}={setting}: {complaint}"));
+    }
 }
 
 /// argh's table of an applet's options, as a plain function for `APPLETS`.

@@ -4,9 +4,8 @@ use std::fmt::Display;
 
 use serde_json::{Map, Value, json};
 
-use crate::error::{Context, Error, Result};
-use crate::sys::log;
-use crate::sys::stdio;
+use crate::error::{Context, Error, Exit, Result};
+use crate::sys::{log, stdio, timeline};
 
 /// A planned change. Its `Display` is one line in the operator's own idiom (`ip link set cbr0 up`);
 /// dry runs, the log, errors and tests all show that same line.
@@ -96,16 +95,20 @@ impl Report {
         let before = self.planned.len() - steps.len();
         let mut taken = 0;
         for joined in steps.chunk_by(S::joins) {
+            let began = timeline::now();
             if let Err((at, error)) = take(joined) {
                 if error.meanwhile {
                     // They are planned anew.
                     self.planned.truncate(before + taken);
+                } else {
+                    timeline::step(&joined[at].to_string(), began, Some(&error.to_string()));
                 }
                 return Err(error).context(Step::context(&joined[at]));
             }
             taken += joined.len();
             for step in joined {
                 log::info!("{step}");
+                timeline::step(&step.to_string(), began, None);
                 self.changed.push(line(step));
             }
         }
@@ -127,7 +130,9 @@ impl Report {
         if self.dry_run {
             log::info!("dry run: {what} ({} to change, {already} already so)", self.planned.len());
         } else {
-            log::info!("{what} ({changed} changed, {already} already so)");
+            let text = format!("{what} ({changed} changed, {already} already so)");
+            log::info!("{text}");
+            timeline::said(&text);
         }
     }
 
@@ -136,17 +141,22 @@ impl Report {
         if self.json { Ok(()) } else { stdio::out(text) }
     }
 
-    /// Ends the run: under `--json`, prints the object, on failure too.
+    /// Ends the run: leaves its record, unless nothing was or could be done; under `--json`, prints the object,
+    /// on failure too.
     pub fn finish(self, result: Result<()>) -> Result<()> {
-        if !self.json {
-            return result;
-        }
         let (exit, outcome) = match &result {
             Err(error) => (error.exit.code(), error.exit.outcome()),
             Ok(()) if self.dry_run => (0, "planned"),
             Ok(()) if self.changed.is_empty() => (0, "unchanged"),
             Ok(()) => (0, "changed"),
         };
+        let error = result.as_ref().err().map(Error::to_string);
+        if !self.dry_run && !matches!(&result, Err(e) if e.exit == Exit::Usage) {
+            timeline::finish(outcome, exit, error.as_deref());
+        }
+        if !self.json {
+            return result;
+        }
         let object = json!({
             "applet": self.applet,
             "version": env!("CARGO_PKG_VERSION"),
@@ -158,7 +168,7 @@ impl Report {
             "changed": self.changed,
             "already": self.already,
             "warnings": log::warnings(),
-            "error": result.as_ref().err().map(Error::to_string),
+            "error": error,
         });
         let printed = stdio::out(&format!("{object}\n"));
         result.and(printed)

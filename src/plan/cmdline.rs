@@ -65,9 +65,8 @@ mod tests {
 
     #[test]
     fn words_are_cut_as_the_kernel_cuts_them() {
-        type Row = (&'static str, &'static [(&'static str, Option<&'static str>)]);
-        let table: [Row; 12] = [
-            ("", &[]),
+        for (text, expected) in [
+            ("", &[][..]),
             ("quiet  ro\n", &[("quiet", None), ("ro", None)]),
             ("console=ttyS0,115200 panic=-1", &[("console", Some("ttyS0,115200")), ("panic", Some("-1"))]),
             ("kboot.boot=\"a b; c\" ro", &[("kboot.boot", Some("a b; c")), ("ro", None)]),
@@ -79,8 +78,7 @@ mod tests {
             ("a=b\" c", &[("a", Some("b\" c"))]),
             ("ro -- single a=b", &[("ro", None)]),
             ("--x \"--\" y", &[("--x", None)]),
-        ];
-        for (text, expected) in table {
+        ] {
             let found: Vec<_> = parse(text).iter().map(|p| (p.name, p.value)).collect();
             assert_eq!(found, expected, "{text}");
         }

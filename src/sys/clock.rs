@@ -67,13 +67,17 @@ pub fn sleep_until_set(span: Duration) -> bool {
     }
 }
 
+/// A number by chance. std's hasher seeds itself from the kernel without blocking.
+pub fn chance() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
 /// A random span of up to `full` ("full jitter"), a tenth of it at the least, so that hosts which boot
-/// together do not ask together. std's hasher seeds itself from the kernel without blocking.
+/// together do not ask together.
 pub fn jitter(full: Duration) -> Duration {
-    let random = std::hash::RandomState::new().build_hasher().finish();
     let least = full / 10;
     let span = u64::try_from(full.saturating_sub(least).as_micros()).unwrap_or(u64::MAX);
-    least + Duration::from_micros(random % span.max(1))
+    least + Duration::from_micros(chance() % span.max(1))
 }
 
 /// When this boot began, by the clock as it is set now (it may have been set since).

@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Error, Exit, Result, io_text};
 use crate::sys::child::{self, Refused, Settings};
-use crate::sys::{notify, stdio};
+use crate::sys::{notify, stdio, timeline};
 
 /// The variables that a program gets, all of them.
 pub type Environment = Vec<(OsString, OsString)>;
@@ -148,9 +148,11 @@ pub fn exec(program: &str, args: &[String], environment: Environment, settings: 
     if let Err(refused) = settings.apply() {
         return refused.error(settings);
     }
+    timeline::leave(&format!("exec {}", path.display()));
     child::default_signals();
     child::close_on_exec(child::first_stray_descriptor());
     let error = command.exec();
+    timeline::stay();
     Error::new(exit_of(&error), format!("{}: {}", path.display(), io_text(&error)))
 }
 

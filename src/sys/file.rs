@@ -132,6 +132,22 @@ pub fn replace(target: &Path, content: &[u8], mode: u32) -> Result<()> {
     result.context(shown)
 }
 
+/// Puts a file of that name into a directory, seen by readers as a whole or not at all. No fsync: what is put
+/// this way need not outlive a crash of the host.
+pub fn put(directory: &Path, name: &str, content: &[u8]) -> Result<()> {
+    // One name for all: what killed runs left is found by it, and taken away.
+    let temporary = temporary_beside(&directory.join("new"))?;
+    let _ = fs::remove_file(&temporary);
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary);
+    let result = opened
+        .and_then(|mut file| file.write_all(content))
+        .and_then(|()| fs::rename(&temporary, directory.join(name)));
+    if result.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    result.context(directory.display())
+}
+
 /// Writes a file that only its owner may read, whatever was there and however it was protected; makes
 /// the directories above it.
 pub fn write_secret(path: &Path, content: &[u8]) -> Result<()> {

@@ -1,8 +1,9 @@
 //! The log: one line a record, to stderr, to the journal by way of stderr, or to the kernel's ring
 //! buffer when there is no stderr. `KBOOT_LOG=[LEVEL][,stderr|kmsg]`.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -24,26 +25,30 @@ enum Target {
 struct Sink {
     applet: String,
     target: Target,
+    /// It is a terminal that can erase a line.
+    is_terminal: bool,
 }
+
+/// Goes back to the line's start and erases what stands there (ECMA-48).
+const ERASE: &str = "\r\x1b[K";
+
+/// A line of progress stands on the terminal, without a line break.
+static STANDS: AtomicBool = AtomicBool::new(false);
 
 static SINK: OnceLock<Sink> = OnceLock::new();
 struct Logger;
 
-/// Starts the log for one run. `verbose` counts `-v`; `quiet` leaves warnings and errors.
-/// Returns what is wrong with `KBOOT_LOG`, if anything: a typing error there must not stop a boot.
-pub fn start(applet: &str, verbose: u8, quiet: bool) -> Option<String> {
-    let setting = std::env::var("KBOOT_LOG").unwrap_or_default();
+/// Starts the log for one run. `setting` is that of `KBOOT_LOG`; `verbose` counts `-v`; `quiet` leaves
+/// warnings and errors. Returns what is wrong with the setting, if anything: a typing error there must not
+/// stop a boot.
+pub fn start(applet: &str, setting: &str, verbose: u8, quiet: bool) -> Option<&'static str> {
     let (mut level, mut target, mut complaint) = (LevelFilter::Info, None, None);
     for word in setting.split(',').filter(|w| !w.is_empty()) {
         match (word, word.parse::<LevelFilter>()) {
             ("stderr", _) => target = Some(stderr_target()),
             ("kmsg", _) => target = Some(Target::Kmsg),
             (_, Ok(parsed)) => level = parsed,
-            _ => {
-                complaint = Some(format!(
-                    "KBOOT_LOG={setting}: takes [LEVEL][,stderr|kmsg]: error, warn, info, debug, trace"
-                ));
-            }
+            _ => complaint = Some("takes [LEVEL][,stderr|kmsg]: error, warn, info, debug, trace"),
         }
     }
     level = match (verbose, quiet) {
@@ -53,7 +58,11 @@ pub fn start(applet: &str, verbose: u8, quiet: bool) -> Option<String> {
         (_, _) => LevelFilter::Trace,
     };
     let target = target.unwrap_or_else(|| if stdio::was_closed(2) { Target::Kmsg } else { stderr_target() });
-    if SINK.set(Sink { applet: applet.to_owned(), target }).is_ok() && log::set_logger(&Logger).is_ok() {
+    let is_terminal = target == Target::Stderr
+        && std::io::stderr().is_terminal()
+        && std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb");
+    let sink = Sink { applet: applet.to_owned(), target, is_terminal };
+    if SINK.set(sink).is_ok() && log::set_logger(&Logger).is_ok() {
         log::set_max_level(level);
     }
     complaint
@@ -64,7 +73,11 @@ pub fn error(applet: Option<&str>, text: &str) {
     match SINK.get() {
         Some(sink) => emit(sink, Level::Error, text),
         None => emit(
-            &Sink { applet: applet.unwrap_or_default().to_owned(), target: early_target() },
+            &Sink {
+                applet: applet.unwrap_or_default().to_owned(),
+                target: early_target(),
+                is_terminal: false,
+            },
             Level::Error,
             text,
         ),
@@ -94,6 +107,35 @@ fn priority(level: Level) -> u8 {
     }
 }
 
+/// Whether somebody may be watching: stderr is a terminal, and `-q` was not given.
+pub fn is_watched() -> bool {
+    log::max_level() >= LevelFilter::Info && SINK.get().is_some_and(|sink| sink.is_terminal)
+}
+
+/// Shows a line of progress to who is watching, in place of the one before; `end_progress`, or the next line
+/// of the log, takes it away. The text is cut to the terminal's width, what changes (`tail`) is always there:
+/// a line that breaks into two cannot be erased.
+pub fn progress(text: &str, tail: &str) {
+    let Some(sink) = SINK.get() else { return };
+    let most = stdio::columns(&std::io::stderr()).unwrap_or(80).saturating_sub(1 + tail.len());
+    let line: String = format!("{}: {}", name_of(&sink.applet), one_line(text)).chars().take(most).collect();
+    STANDS.store(true, Ordering::Relaxed);
+    stdio::err(&format!("{ERASE}{line}{tail}"));
+}
+
+/// Takes the line of progress away, if one stands there.
+pub fn end_progress() {
+    stdio::err(take_away());
+}
+
+fn take_away() -> &'static str {
+    if STANDS.swap(false, Ordering::Relaxed) { ERASE } else { "" }
+}
+
+fn name_of(applet: &str) -> String {
+    if applet.is_empty() { "kboot".to_owned() } else { format!("kboot {applet}") }
+}
+
 fn emit(sink: &Sink, level: Level, text: &str) {
     let mark = match level {
         Level::Error | Level::Info => "",
@@ -105,9 +147,9 @@ fn emit(sink: &Sink, level: Level, text: &str) {
 }
 
 fn put(sink: &Sink, applet: &str, priority: u8, text: &str) {
-    let name = if applet.is_empty() { "kboot".to_owned() } else { format!("kboot {applet}") };
+    let name = name_of(applet);
     match sink.target {
-        Target::Stderr => stdio::err_line(&format!("{name}: {text}")),
+        Target::Stderr => stdio::err_line(&format!("{}{name}: {text}", take_away())),
         Target::Journal => stdio::err_line(&format!("<{priority}>{name}: {text}")),
         Target::Kmsg => kmsg(applet, priority, text),
     }
@@ -115,7 +157,7 @@ fn put(sink: &Sink, applet: &str, priority: u8, text: &str) {
 
 /// Writes a line that another applet wrote, or, with no name, one of kboot's own.
 pub fn line(applet: &str, priority: u8, text: &str) {
-    let sink = Sink { applet: String::new(), target: early_target() };
+    let sink = Sink { applet: String::new(), target: early_target(), is_terminal: false };
     put(SINK.get().unwrap_or(&sink), applet, priority, text);
 }
 

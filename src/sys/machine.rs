@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::sys::mount;
 
 /// PROC_PID_INIT_INO (linux/proc_ns.h): the first pid namespace's number, the same on every kernel.
-const FIRST_PIDS: u64 = 0xeffffffc;
+const FIRST_PIDS: u64 = 0xefff_fffc;
 
 /// How it shall end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -102,6 +102,15 @@ pub fn err(text: &str) {
     let _ = write_all(io::stderr().as_fd(), text.as_bytes());
 }
 
+/// How many columns the terminal has that a stream is; `None` where it is none, or does not say.
+pub fn columns(stream: &impl AsFd) -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    let fd = stream.as_fd().as_raw_fd();
+    // SAFETY: TIOCGWINSZ fills in the one structure that it is given.
+    let is_known = unsafe { libc::ioctl(fd, libc::TIOCGWINSZ, &raw mut size) } == 0;
+    Some(usize::from(size.ws_col)).filter(|columns| is_known && *columns > 0)
+}
+
 static ARGV0: std::sync::OnceLock<std::ffi::OsString> = std::sync::OnceLock::new();
 
 /// Remembers argv[0], for hosts without /proc.

@@ -91,6 +91,11 @@ impl Cidr {
         IpNet::new(addr, prefix_len).ok().map(Self)
     }
 
+    /// All addresses of a family.
+    pub fn everything(is_ipv4: bool) -> Self {
+        Self(if is_ipv4 { ipnet::Ipv4Net::default().into() } else { ipnet::Ipv6Net::default().into() })
+    }
+
     /// Reads a pod subnet: a CIDR with a prefix between /1 and /30 (IPv6: /126), since a bridge and
     /// at least one pod have to fit in.
     pub fn parse_subnet(text: &str) -> Result<Self, String> {

@@ -11,6 +11,7 @@ mod ifname;
 mod mac;
 pub mod nft;
 mod node_name;
+mod route;
 mod url;
 mod version;
 
@@ -23,5 +24,6 @@ pub use host_range::HostRange;
 pub use ifname::IfName;
 pub use mac::Mac;
 pub use node_name::NodeName;
+pub use route::Route;
 pub use url::{Scheme, Url};
 pub use version::{Version, parse_version, show_version};

@@ -6,8 +6,9 @@ use std::os::unix::process::CommandExt;
 
 use crate::support::{Done, Scratch, binary, finish, kboot, run};
 
-const APPLETS: [&str; 10] = [
+const APPLETS: [&str; 12] = [
     "init",
+    "ipconfig",
     "etcd-config",
     "flannel-env",
     "bridge",
@@ -17,6 +18,7 @@ const APPLETS: [&str; 10] = [
     "kubelet-launch",
     "register",
     "mkinitramfs",
+    "timeline",
 ];
 
 fn as_zeroth(zeroth: &str, args: &[&str]) -> Done {

@@ -5,6 +5,7 @@ pub mod between;
 pub mod cgroup;
 pub mod cni;
 pub mod debian;
+pub mod dhcp;
 pub mod docker;
 pub mod etcd;
 pub mod firewall;

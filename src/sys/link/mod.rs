@@ -4,6 +4,8 @@
 mod change;
 mod ranges;
 mod read;
+mod routes;
+mod watch;
 
 use std::cell::RefCell;
 
@@ -16,9 +18,11 @@ use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
 use crate::error::{Context, Error, Result};
 use crate::sys::netlink::{self, HEADER, Protocol, Socket, again};
 use crate::types::{Cidr, IfName, Mac};
+pub use watch::Watch;
 
 /// A link as it was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // as the kernel's flags
 pub struct Link {
     /// Its number, which it keeps for life.
     pub index: u32,
@@ -26,6 +30,8 @@ pub struct Link {
     pub name: String,
     /// What `ip -d link` calls it: bridge, veth, dummy; `device` for hardware.
     pub kind: String,
+    /// Speaks Ethernet.
+    pub is_ethernet: bool,
     /// In bytes.
     pub mtu: u32,
     /// Administratively up.

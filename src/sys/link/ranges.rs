@@ -9,9 +9,7 @@ use super::{Links, words};
 use crate::error::{Context, Result};
 use crate::types::{Cidr, HostRange};
 
-// linux/rtnetlink.h: RT_TABLE_MAIN, RTN_UNICAST, RTPROT_RA.
-const TABLE_MAIN: u8 = 254;
-const UNICAST: u8 = 1;
+/// linux/rtnetlink.h: RTPROT_RA.
 const ROUTER_ADVERTISEMENT: u8 = 9;
 
 impl Links {
@@ -41,7 +39,7 @@ impl Links {
         Ok(routes.iter().filter(|r| r.protocol == ROUTER_ADVERTISEMENT).filter_map(|r| r.out).collect())
     }
 
-    fn routes(&self, family: AddressFamily) -> Result<Vec<Route>> {
+    pub(super) fn routes(&self, family: AddressFamily) -> Result<Vec<Route>> {
         let mut message = RouteMessage::default();
         message.header.address_family = family;
         self.list(RTM_GETROUTE, &message, RTM_NEWROUTE, read::route).map_err(words).context("ip route")
@@ -49,10 +47,8 @@ impl Links {
 }
 
 fn range<'n>(route: &Route, name: impl Fn(u32) -> &'n str) -> Option<HostRange> {
-    if route.table != TABLE_MAIN || route.kind != UNICAST {
-        return None;
-    }
-    let addr = route.destination.filter(|a| !is_link_local(a) && !a.is_multicast())?;
+    let addr =
+        route.destination.filter(|_| route.is_plain()).filter(|a| !is_link_local(a) && !a.is_multicast())?;
     let cidr = Cidr::new(addr, route.prefix_len)?;
     let link = name(route.out.unwrap_or_default()).to_owned();
     Some(HostRange { link, cidr, is_address: false, is_via: route.is_via })

@@ -25,6 +25,8 @@ const PORT_STATE: u16 = 1;
 const PORT_HAIRPIN: u16 = 4;
 /// linux/if_bridge.h: BR_STATE_LISTENING, _LEARNING, _BLOCKING.
 const WAITING: [u8; 3] = [1, 2, 4];
+/// linux/if_arp.h: ARPHRD_ETHER.
+const ETHERNET: [u8; 2] = 1_u16.to_ne_bytes();
 // linux/if.h: IFF_*.
 const UP: u32 = 1;
 const PROMISCUOUS: u32 = 0x100;
@@ -32,7 +34,9 @@ const LOWER_UP: u32 = 0x1_0000;
 // linux/if_addr.h: IFA_*.
 const PEER: u16 = 1;
 const LOCAL: u16 = 2;
-// linux/rtnetlink.h: RTA_*.
+// linux/rtnetlink.h: RT_TABLE_MAIN, RTN_UNICAST, RTA_*.
+const TABLE_MAIN: u8 = 254;
+const UNICAST: u8 = 1;
 const DESTINATION: u16 = 1;
 const OUT: u16 = 4;
 const GATEWAY: u16 = 5;
@@ -47,6 +51,7 @@ pub(super) fn link(payload: &[u8]) -> Option<Link> {
         index: parse_u32(payload.get(4..8)?).ok()?,
         name: attributes.text(NAME).unwrap_or_default(),
         kind: info.text(INFO_KIND).unwrap_or_else(|| "device".into()),
+        is_ethernet: payload[2..4] == ETHERNET,
         mtu: attributes.native(MTU).unwrap_or_default(),
         up: flags & UP != 0,
         carrier: flags & LOWER_UP != 0,
@@ -92,8 +97,17 @@ pub(super) struct Route {
     pub prefix_len: u8,
     /// By which link.
     pub out: Option<u32>,
+    /// By this router.
+    pub gateway: Option<IpAddr>,
     /// By a router.
     pub is_via: bool,
+}
+
+impl Route {
+    /// A unicast route of the main table.
+    pub fn is_plain(&self) -> bool {
+        self.table == TABLE_MAIN && self.kind == UNICAST
+    }
 }
 
 /// `struct rtmsg` (family, two lengths, TOS, table, protocol, scope, type, flags: 12 bytes), then RTA_*.
@@ -106,6 +120,7 @@ pub(super) fn route(payload: &[u8]) -> Option<Route> {
         destination: attributes.get(DESTINATION).and_then(ip),
         prefix_len: payload[1],
         out: attributes.native(OUT),
+        gateway: attributes.get(GATEWAY).and_then(ip),
         is_via: [GATEWAY, VIA].iter().any(|kind| attributes.get(*kind).is_some()),
     })
 }

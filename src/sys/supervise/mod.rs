@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use crate::error::{Error, Result};
 use crate::sys::child::{self, Settings};
 use crate::sys::exec::{self, Environment};
-use crate::sys::{clock, log, notify};
+use crate::sys::{clock, log, notify, timeline};
 use crate::types::{Timeout, Url};
 use health::Health;
 use pause::Pauses;
@@ -88,6 +88,7 @@ pub fn run(program: Program) -> Result<u8> {
     let mut own =
         Supervisor { program, signals, health, pauses, state, stop: None, is_ready: false, code: 0 };
     own.start()?;
+    timeline::leave(&format!("{} is started", own.program.what));
     loop {
         own.reap();
         own.do_what_is_due()?;

@@ -10,11 +10,13 @@ pub use deadline::Deadline;
 pub use file::{Seen, file};
 
 use crate::error::{Error, Result};
-use crate::sys::{clock, log, notify};
+use crate::sys::{clock, log, notify, timeline};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const REPORT_EVERY: Duration = Duration::from_secs(30);
+/// How often to show to somebody who is watching that time goes by.
+const SHOW_EVERY: Duration = Duration::from_secs(1);
 
 /// Why an attempt did not succeed.
 #[derive(Debug)]
@@ -36,23 +38,42 @@ impl From<Error> for Retry {
     }
 }
 
-/// Says what is waited for: the first time, then every 30 s.
+/// Says what is waited for: the first time, then every 30 s; on a terminal in one line that is kept up to
+/// date and taken away at the end. A wait that was said goes into the run's record.
 struct Progress<'a> {
     what: &'a str,
+    why: String,
     started: Instant,
     said: Option<Instant>,
 }
 
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if self.said.is_some() {
+            log::end_progress();
+            timeline::waited(self.what, &self.why, self.started.elapsed());
+        }
+    }
+}
+
 impl<'a> Progress<'a> {
     fn new(what: &'a str) -> Self {
-        Self { what, started: Instant::now(), said: None }
+        Self { what, why: String::new(), started: Instant::now(), said: None }
     }
 
     fn report(&mut self, why: &str) {
+        why.clone_into(&mut self.why);
+        let is_watched = log::is_watched();
+        if is_watched {
+            let tail = format!(" ({} s)", self.started.elapsed().as_secs());
+            log::progress(&format!("waiting for {}: {why}", self.what), &tail);
+        }
         if self.said.is_some_and(|at| at.elapsed() < REPORT_EVERY) {
             return;
         }
-        if self.said.is_none() {
+        if is_watched {
+            // They see it already.
+        } else if self.said.is_none() {
             log::info!("waiting for {}: {why}", self.what);
         } else {
             log::info!("still waiting for {} after {} s: {why}", self.what, self.started.elapsed().as_secs());
@@ -63,7 +84,7 @@ impl<'a> Progress<'a> {
 
     /// The time until the next report is due.
     fn next_report(&self) -> Duration {
-        self.said.map_or(Duration::ZERO, |at| REPORT_EVERY.saturating_sub(at.elapsed()))
+        self.said.map_or(Duration::ZERO, |at| REPORT_EVERY.saturating_sub(at.elapsed()).min(rhythm()))
     }
 
     fn give_up(&self, deadline: &Deadline, why: &str) -> Error {
@@ -82,6 +103,11 @@ impl<'a> Progress<'a> {
             deadline.timeout()
         ))
     }
+}
+
+/// How long to sleep at the most before the next report.
+fn rhythm() -> Duration {
+    if log::is_watched() { SHOW_EVERY } else { REPORT_EVERY }
 }
 
 /// Waits a moment before a look at what others are changing, a longer one each time.
@@ -163,12 +189,34 @@ fn attempts(
     }
 }
 
+/// The same for what wakes those who wait: `sleep` ends when something has happened, or after that long.
+pub fn woken<T>(
+    deadline: &Deadline,
+    what: &str,
+    sleep: impl Fn(Duration),
+    mut attempt: impl FnMut() -> Result<T, Retry>,
+) -> Result<T> {
+    let mut progress = Progress::new(what);
+    loop {
+        let why = match attempt() {
+            Ok(found) => return Ok(found),
+            Err(Retry::Never(error)) => return Err(error),
+            Err(Retry::Later { why, .. }) => why,
+        };
+        if deadline.passed() {
+            return Err(progress.give_up(deadline, &why));
+        }
+        progress.report(&why);
+        sleep(deadline.left().unwrap_or(REPORT_EVERY).min(progress.next_report()));
+    }
+}
+
 /// Sleeps for `whole` by parts; once `sleep` says that the clock was set, for what was `asked` only.
 fn rest(asked: Duration, whole: Duration, mut sleep: impl FnMut(Duration) -> bool) {
     let begun = Instant::now();
     let mut end = whole;
     while let Some(left) = end.checked_sub(begun.elapsed()).filter(|d| !d.is_zero()) {
-        if sleep(left.min(REPORT_EVERY).max(Duration::from_millis(1))) {
+        if sleep(left.min(rhythm()).max(Duration::from_millis(1))) {
             end = asked;
         }
     }

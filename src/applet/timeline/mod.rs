@@ -1,0 +1,89 @@
+//! `timeline`: the boot, drawn from the records that the applets left.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::cli::Words;
+use super::options::applet_args;
+use super::report::{Report, Step};
+use super::{Applet, info_of};
+use crate::error::{Error, Result};
+use crate::plan::timeline::{self, Run};
+use crate::sys::{self, file, log, stdio};
+
+/// The table's entry.
+pub const APPLET: Applet = Applet {
+    name: "timeline",
+    summary: "draw this boot: what ran when, what it waited for",
+    examples: &["timeline", "timeline --svg boot.svg", "timeline --json"],
+    rest: None,
+    info: info_of::<Args>,
+    run,
+};
+
+applet_args! {
+    /// draws this boot, from the kernel's start on: when each applet ran, how long it worked and what it
+    /// waited for, what failed and why. Each run leaves a record in /run/kboot/timeline.
+    struct Args [] {
+        /// a picture for browsers, into that file; - is stdout
+        #[argh(option, arg_name = "path")]
+        svg: Option<PathBuf>,
+    }
+}
+
+fn run(words: &Words, report: &mut Report) -> Result<()> {
+    // What looks at the boot is no part of it.
+    sys::timeline::forget();
+    let args: Args = words.parse()?;
+    if args.common().json && args.svg.is_some() {
+        return Err(Error::usage("--json and --svg are two forms of one thing: give one"));
+    }
+    let (records, runs) = read(report);
+    if runs.is_empty() && args.svg.is_none() {
+        log::info!("no run of this boot has left a record in /run/kboot/timeline");
+    }
+    report.found("runs", Value::Array(records));
+    match args.svg {
+        Some(path) if path.as_os_str() == "-" => report.data(&timeline::svg(&runs)),
+        Some(path) => report.carry_out(&[Picture(path)], |Picture(path)| {
+            file::write_atomic(path, timeline::svg(&runs).as_bytes(), 0o644)
+        }),
+        None if runs.is_empty() => Ok(()),
+        None => {
+            let width = stdio::columns(&std::io::stdout()).unwrap_or(80).clamp(60, 200);
+            report.data(&timeline::text(&runs, width))
+        }
+    }
+}
+
+/// The records and what they say, by the start of their runs; damaged ones are warned of.
+fn read(report: &mut Report) -> (Vec<Value>, Vec<Run>) {
+    let (mut records, mut runs) = (Vec::new(), Vec::new());
+    for (path, text) in sys::timeline::read() {
+        let record = serde_json::from_str(&text).ok();
+        match record.and_then(|record| Run::of(&record).map(|run| (record, run))) {
+            Some((record, run)) => {
+                records.push(record);
+                runs.push(run);
+            }
+            None => report.warn(format!("{}: is no record of a run: left out", path.display())),
+        }
+    }
+    (records, runs)
+}
+
+/// The file to write.
+struct Picture(PathBuf);
+
+impl std::fmt::Display for Picture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "write {}", self.0.display())
+    }
+}
+
+impl Step for Picture {
+    fn kind(&self) -> &'static str {
+        "file"
+    }
+}
