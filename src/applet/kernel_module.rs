@@ -31,15 +31,44 @@ pub fn state(name: &str) -> Result<State> {
 
 /// Loads a module and, before it, what it needs. Nothing is taken out again when something fails later.
 pub fn load(name: &str) -> Result<()> {
-    let tree = Tree::find()?;
-    let (list, loaded) = (tree.list("modules.dep")?, modules::loaded()?);
-    let files = plan::files(&list, name).unwrap_or_default();
-    let (file, needed) = files.split_last().unwrap_or((&"", &[]));
-    for other in needed.iter().filter(|f| !plan::is_live(&loaded, plan::name_of(f))) {
-        tree.insert(other).context(format_args!("needs {}", plan::name_of(other)))?;
+    Lists::read()?.load(name)
+}
+
+/// The running kernel's lists, read once for many modules.
+pub struct Lists {
+    tree: Tree,
+    dep: String,
+}
+
+impl Lists {
+    /// Reads modules.dep.
+    pub fn read() -> Result<Self> {
+        let tree = Tree::find()?;
+        let dep = tree.list("modules.dep")?;
+        Ok(Self { tree, dep })
     }
-    tree.insert(file)?;
-    Ok(())
+
+    /// The text of modules.alias, empty where there is none.
+    pub fn aliases(&self) -> String {
+        self.tree.list("modules.alias").unwrap_or_default()
+    }
+
+    /// Whether a module and all that it needs lies there: an image has the files of some alone.
+    pub fn has(&self, name: &str) -> bool {
+        plan::files(&self.dep, name).is_some_and(|files| files.iter().all(|f| self.tree.has(f)))
+    }
+
+    /// The same as the function of this name.
+    pub fn load(&self, name: &str) -> Result<()> {
+        let loaded = modules::loaded()?;
+        let files = plan::files(&self.dep, name).unwrap_or_default();
+        let (file, needed) = files.split_last().unwrap_or((&"", &[]));
+        for other in needed.iter().filter(|f| !plan::is_live(&loaded, plan::name_of(f))) {
+            self.tree.insert(other).context(format_args!("needs {}", plan::name_of(other)))?;
+        }
+        self.tree.insert(file)?;
+        Ok(())
+    }
 }
 
 /// Loads those that are there and not loaded, as the kernel itself asks modprobe to: on a host without

@@ -37,7 +37,7 @@ impl Line {
     pub fn text(&self) -> String {
         let mark = if self.may_fail { "- " } else { "" };
         let respawn = if self.respawn { "respawn " } else { "" };
-        let variables: String = self.variables.iter().map(|(name, _)| format!("{name}=… ")).collect();
+        let variables = self.variables.iter().flat_map(|(name, _)| [name, "=… "]).collect::<String>();
         let words = std::iter::once(&self.program).chain(&self.args).map(String::as_str);
         format!("{mark}{respawn}{variables}{}", shell::join(words))
     }

@@ -88,8 +88,7 @@ fn one<'a>(pattern: &'a [u8], text: &[u8]) -> Option<&'a [u8]> {
             // Not closed: it stands for itself.
             None => (c == b'[').then_some(rest),
         },
-        [b'\\', literal, rest @ ..] => (*literal == c).then_some(rest),
-        [literal, rest @ ..] => (*literal == c).then_some(rest),
+        [b'\\', literal, rest @ ..] | [literal, rest @ ..] => (*literal == c).then_some(rest),
         [] => None,
     }
 }

@@ -97,6 +97,11 @@ impl Tree {
         file::read(&self.directory.join(name)).map(|bytes| text(&bytes))
     }
 
+    /// Whether a file of modules.dep lies there.
+    pub fn has(&self, file: &str) -> bool {
+        self.directory.join(file).exists()
+    }
+
     /// Loads one file; `false` when the module is there already, by another's hand. While another loads
     /// it the kernel waits; when that fails, or while it is being unloaded, the kernel says EBUSY, and it
     /// is tried again for 2 s.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::console::Console;
-use super::drivers::Drivers;
+use super::drivers::{self, Drivers};
 use super::ground;
 use super::wanted::Wanted;
 use crate::error::{Error, Result};
@@ -66,7 +66,7 @@ impl Boot {
     /// Without a word.
     pub fn new() -> Result<Self> {
         let crew = Crew::new(&SIGNALS)?;
-        Ok(Self { console: Console::open(), crew, drivers: Drivers::default(), asked: None, step: None })
+        Ok(Self { console: Console::open(), crew, drivers: Drivers::new(), asked: None, step: None })
     }
 
     /// All of it. Of PID 1 this returns in a container only.
@@ -74,10 +74,10 @@ impl Boot {
         let is_first = machine::is_first();
         let mut done = self.steps(wanted);
         if is_first && done.is_ok() && self.asked.is_none() {
-            done = match &wanted.root {
-                Some(root) => self.switch(root, wanted, deadline),
+            match &wanted.root {
+                Some(root) => done = self.switch(root, wanted, deadline),
                 None => self.stay(),
-            };
+            }
         }
         match (self.asked, done) {
             (Some(end), _) if is_first => self.end(end),
@@ -92,7 +92,7 @@ impl Boot {
         if machine::is_first() && wanted.root.is_none() {
             ground::control_groups(wanted.has_old_cgroups);
         }
-        self.drivers.named(&wanted.modules, &mut self.console);
+        drivers::named(&wanted.modules, &mut self.console);
         self.drivers.of_devices(&mut self.console);
         let lo = Links::open().and_then(|l| l.set_up(&"lo".parse().map_err(Error::failed)?));
         if let Err(error) = lo {

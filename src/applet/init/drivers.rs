@@ -1,74 +1,78 @@
 use std::time::Instant;
 
-use crate::applet::kernel_module::{self, State};
+use crate::applet::kernel_module::{self, Lists, State};
 use crate::plan::init::text;
 use crate::plan::modules as plan;
-use crate::sys::modules::{Tree, devices};
+use crate::sys::modules::devices;
 
 use super::console::Console;
 
-/// The modules that were loaded, or tried, so far.
-#[derive(Default)]
+/// What the image has of the kernel's modules, and those that were tried so far.
 pub struct Drivers {
-    aliases: Option<String>,
+    /// With modules.alias; `None`: no modules for this kernel.
+    lists: Option<(Lists, String)>,
     tried: Vec<String>,
 }
 
 impl Drivers {
-    /// Loads these modules; one that cannot be is a warning: what needs it will say why it does.
-    pub fn named(&mut self, names: &[String], console: &mut Console) {
-        let started = Instant::now();
-        let mut loaded = Vec::new();
-        for name in names {
-            let done = kernel_module::state(name).and_then(|state| match state {
-                State::Live => Ok(()),
-                State::Loadable => kernel_module::load(name).map(|()| loaded.push(name.clone())),
-                State::Unknown => Err(crate::error::Error::failed("this kernel has no such module")),
-            });
-            if let Err(error) = done {
-                console.say(4, &format!("warning: module {name}: {error}"));
-            }
-        }
-        say(&loaded, started, console);
+    /// Reads the lists.
+    pub fn new() -> Self {
+        let lists = Lists::read().ok().map(|lists| {
+            let aliases = lists.aliases();
+            (lists, aliases)
+        });
+        Self { lists, tried: Vec::new() }
     }
 
     /// Loads what modules.alias has for the devices that are there; a bus that comes with its driver
-    /// brings more devices: until there is nothing new. Without modules there is nothing to do.
+    /// brings more devices: until there is nothing new.
     pub fn of_devices(&mut self, console: &mut Console) {
+        let Some((lists, aliases)) = &self.lists else { return };
         let started = Instant::now();
-        if self.aliases.is_none() {
-            let list = Tree::find().and_then(|tree| tree.list("modules.alias"));
-            self.aliases = Some(list.unwrap_or_default());
-        }
-        let aliases = self.aliases.as_deref().filter(|list| !list.is_empty());
-        let mut loaded = Vec::new();
-        while let Some(list) = aliases {
-            let found = plan::wanted(list, &devices());
-            let new: Vec<String> =
-                found.into_iter().filter(|n| !self.tried.iter().any(|t| t == n)).map(str::to_owned).collect();
-            if new.is_empty() {
-                break;
-            }
-            for name in new {
-                if kernel_module::state(&name).is_ok_and(|s| s == State::Loadable) {
-                    match kernel_module::load(&name) {
-                        Ok(()) => loaded.push(name.clone()),
+        let (mut loaded, mut is_new) = (Vec::new(), true);
+        while is_new {
+            is_new = false;
+            for name in plan::wanted(aliases, &devices()) {
+                if self.tried.iter().any(|t| t == name) {
+                    continue;
+                }
+                self.tried.push(name.to_owned());
+                if lists.has(name) {
+                    is_new = true;
+                    match lists.load(name) {
+                        Ok(()) => loaded.push(name.to_owned()),
                         // A driver may find that its device is none of its own.
                         Err(error) => console.note("init", 6, &format!("module {name}: {error}")),
                     }
                 }
-                self.tried.push(name);
             }
         }
         say(&loaded, started, console);
     }
 
     /// Loads the first module that goes by an alias, such as `fs-xfs`; the module's own name will do too.
-    pub fn by_alias(&mut self, alias: &str, name: &str) {
-        let list = self.aliases.as_deref().unwrap_or_default();
-        let found = plan::wanted(list, &[alias.to_owned()]).first().copied().unwrap_or(name);
+    pub fn by_alias(&self, alias: &str, name: &str) {
+        let aliases = self.lists.as_ref().map_or("", |(_, aliases)| aliases);
+        let found = plan::wanted(aliases, &[alias.to_owned()]).first().copied().unwrap_or(name);
         kernel_module::bring(&[found]);
     }
+}
+
+/// Loads these modules; one that cannot be is a warning: what needs it will say why it does.
+pub fn named(names: &[String], console: &mut Console) {
+    let started = Instant::now();
+    let mut loaded = Vec::new();
+    for name in names {
+        let done = kernel_module::state(name).and_then(|state| match state {
+            State::Live => Ok(()),
+            State::Loadable => kernel_module::load(name).map(|()| loaded.push(name.clone())),
+            State::Unknown => Err(crate::error::Error::failed("this kernel has no such module")),
+        });
+        if let Err(error) = done {
+            console.say(4, &format!("warning: module {name}: {error}"));
+        }
+    }
+    say(&loaded, started, console);
 }
 
 fn say(loaded: &[String], started: Instant, console: &mut Console) {

@@ -4,11 +4,10 @@ use crate::sys::machine::{self, End};
 
 impl Boot {
     /// Reaps and restarts until a signal asks for the end.
-    pub fn stay(&mut self) -> Result<()> {
+    pub fn stay(&mut self) {
         while self.asked.is_none() {
             self.turn(None);
         }
-        Ok(())
     }
 
     /// Stops what runs, the last started first, then the rest, and ends the machine; in a container init

@@ -50,7 +50,7 @@ impl Wanted {
         let root = root.filter(|_| !args.once).unwrap_or_default();
         let root = switch_root::device(&root).map_err(|why| Error::usage(format!("root={why}")))?;
         let mut wanted = Self {
-            modules: modules(args, own("modules"))?,
+            modules: modules(args, own("modules").as_deref())?,
             list: Vec::new(),
             root: root.map(str::to_owned),
             root_kind: first("rootfstype"),
@@ -92,11 +92,11 @@ fn own(line: &[Parameter<'_>], name: &str) -> Option<String> {
     value(format!("kboot.init.{name}")).or_else(|| value(format!("kboot.{name}")))
 }
 
-fn modules(args: &Args, more: Option<String>) -> Result<Vec<String>> {
+fn modules(args: &Args, more: Option<&str>) -> Result<Vec<String>> {
     let file = file::read_if_there(Path::new(MODULES)).usage(MODULES)?.unwrap_or_default();
     let file = String::from_utf8_lossy(&file);
     let listed = file.lines().map(|l| l.split('#').next().unwrap_or_default());
-    let given = args.module.iter().map(String::as_str).chain(more.as_deref());
+    let given = args.module.iter().map(String::as_str).chain(more);
     let mut names: Vec<String> = Vec::new();
     for name in listed.chain(given).flat_map(|t| t.split([',', ' ', '\t'])).filter(|n| !n.is_empty()) {
         if !names.iter().any(|n| n == name) {

@@ -7,6 +7,7 @@ pub const INITS: [&str; 5] =
 
 /// What is found.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 pub struct Facts<'a> {
     /// This is PID 1.
     pub is_first: bool,

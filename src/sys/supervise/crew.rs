@@ -131,6 +131,8 @@ impl Crew {
         fds.extend(self.listener.as_ref().map(AsFd::as_fd));
         self.signals.wait(until, &fds);
         let mut events = Vec::new();
+        // SIGCHLD goes with them: whoever ends later wakes the next turn.
+        let signals: Vec<Signal> = std::iter::from_fn(|| self.signals.next()).collect();
         let ended: Vec<(i32, ExitStatus)> = std::iter::from_fn(child::reap).collect();
         for (at, member) in self.members.iter_mut().enumerate() {
             let has_ended =
@@ -139,7 +141,7 @@ impl Crew {
         }
         events.extend(self.listener.as_ref().and_then(notify::Listener::status).map(Event::Status));
         events.extend(ended.into_iter().map(|(pid, status)| self.ended(pid, status)));
-        events.extend(std::iter::from_fn(|| self.signals.next()).map(Event::Signal));
+        events.extend(signals.into_iter().map(Event::Signal));
         self.start_again(&mut events);
         events
     }
@@ -169,10 +171,11 @@ impl Crew {
         for at in 0..self.members.len() {
             let is_due =
                 matches!(self.members[at].state, State::Pausing { until } if until <= Instant::now());
-            if is_due && !self.is_stopping {
-                if let Err(error) = self.launch(at) {
-                    events.push(self.pause(at, Duration::ZERO, &error.to_string()));
-                }
+            if is_due
+                && !self.is_stopping
+                && let Err(error) = self.launch(at)
+            {
+                events.push(self.pause(at, Duration::ZERO, &error.to_string()));
             }
         }
     }
