@@ -92,7 +92,8 @@ fn a_boot_list_that_fails_is_one_line_and_stops_nothing_unless_it_is_required() 
         "bridge --name cbr7 --subnet 10.99.77.1/24 --mtu 12 --firewall none\n",
     );
     let (image, disk) = (update_initramfs(&debian), debian.disk());
-    let console = debian.boot(&image, &disk, "");
+    // In systemd's place, to have it sooner.
+    let console = debian.boot(&image, &disk, "init=/usr/local/sbin/tell");
     let (before, _) = console.split_once(UP).unwrap_or_else(|| panic!("no multi-user.target:\n{console}"));
     assert!(before.contains("kboot: failed (exit 2): the boot goes on without it\n"), "{before}");
     assert!(before.contains("--mtu 12: "), "{before}");
