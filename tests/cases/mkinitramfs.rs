@@ -241,6 +241,7 @@ fn what_cannot_be_done_is_one_line_and_leaves_nothing() {
             "--output /dev/null: is not a regular file: use --output - and redirect it".into(),
         ),
         (vec!["-o", "/no/such/x"], "--output /no/such/x: there is no such directory".into()),
+        (vec!["-o", &out, "--boot", &wrong], format!("--boot {wrong}: line 2: brigde: applet not found")),
         (vec!["-o", &out, "--boot", "/no/boot"], "--boot: /no/boot: No such file or directory".into()),
         (
             vec!["-o", &out, "--file", &large],
@@ -381,4 +382,44 @@ fn a_kernel_unpacks_it_and_its_modules_load() {
         assert!(rest.starts_with(digest), "{how}: {rest}");
         assert!(rest.ends_with("exit 0\nbr_netfilter bridge llc stp\n"), "{how}: {rest}");
     }
+}
+
+/// As it comes, its /init being kboot.
+#[test]
+fn it_boots() {
+    let (Some((directory, _)), Some((modules, _))) = (machine(), modules_dir()) else { return };
+    let (Some(busybox), Some(_)) = (need("busybox", "tools"), need("qemu-system-x86_64", "machine")) else {
+        return;
+    };
+    let dir = Scratch::new();
+    let boot = dir.file("boot", "bridge --subnet 10.99.6.1/24 --mtu 1400 --masquerade 10.99.0.0/16 --firewall nft\n/bin/busybox poweroff -f\n");
+    let (image, busybox) = (dir.path("image"), format!("{}:/bin/busybox:0755", busybox.display()));
+    let args = ["--boot", &boot, "--modules-dir", &modules, "--file", &busybox];
+    let words = ["br-netfilter", "nft_chain_nat", "nft_masq"].iter().flat_map(|m| ["--module", m]);
+    let args: Vec<&str> = ["mkinitramfs", "--output", &image].into_iter().chain(args).chain(words).collect();
+    run(&args).ok();
+    let console = emulate(&directory, Duration::from_secs(55), &image, "console=ttyS0 panic=-1 quiet", &[]);
+    for line in [
+        "kboot: modules br_netfilter nft_chain_nat nft_masq loaded (",
+        "kboot: bridge cbr0 10.99.6.1/24 up (",
+    ] {
+        assert!(console.contains(line), "{line}:\n{console}");
+    }
+    assert!(!console.contains("warning"), "{console}");
+}
+
+/// 1.3 MB, packed by xz.
+#[test]
+fn an_image_without_modules_is_small() {
+    if fs::metadata(binary()).unwrap().len() > 4 << 20 {
+        eprintln!("skipped: this is no release build");
+        return;
+    }
+    let dir = Scratch::new();
+    let image = dir.path("image");
+    let mut build = Command::new(root().join("initramfs/build"));
+    let done = finish(build.env("KBOOT_BIN", binary()).args(["--compress", "xz", "--output", &image]));
+    let size = fs::metadata(&image).unwrap().len();
+    println!("{}", done.ok());
+    assert!(size <= 1_300_000, "{size} bytes");
 }

@@ -41,6 +41,9 @@ impl Debian {
         let to = debian.path("/");
         tool("tar", &["-C", to.to_str().unwrap(), "--numeric-owner", "-xf", tar.to_str().unwrap()]);
         fs::create_dir_all(debian.path("/usr/lib/modules").join(&debian.release)).unwrap();
+        // The kernel's package has the real one; mkinitramfs looks there for the kernel's decompressors.
+        let config = format!("/boot/config-{}", debian.release);
+        debian.write(&config, 0o644, "CONFIG_RD_GZIP=y\nCONFIG_RD_ZSTD=y\n");
         Some(debian)
     }
 
