@@ -8,7 +8,7 @@ use super::{Chart, Run, charts, time};
 const WIDTH: u64 = 900;
 /// Where the bars begin, and how long the scale is.
 const LEFT: u64 = 130;
-const SCALE: u64 = WIDTH - LEFT - 80;
+const SCALE: u64 = WIDTH - LEFT - 120;
 const ROW: u64 = 22;
 const HEAD: u64 = 28;
 

@@ -124,9 +124,9 @@ fn the_picture_tells_all_and_is_escaped() {
     ] {
         assert!(picture.contains(part), "{part} in {picture}");
     }
-    // 130 + 690 * 1.8 / 4.0: where the kernel ends and init begins.
-    assert!(picture.contains("<rect class=\"b\" x=\"130\" y=\"32\" width=\"310\""), "{picture}");
-    assert!(picture.contains("<rect class=\"d\" x=\"440\" y=\"40\" width=\"380\""), "{picture}");
+    // 130 + 650 * 1.8 / 4.0: where the kernel ends and init begins.
+    assert!(picture.contains("<rect class=\"b\" x=\"130\" y=\"32\" width=\"292\""), "{picture}");
+    assert!(picture.contains("<rect class=\"d\" x=\"422\" y=\"40\" width=\"358\""), "{picture}");
     assert!(!picture.contains("<script") && !picture.contains("href"));
     assert!(svg(&[]).ends_with("</svg>\n"));
 }
