@@ -26,6 +26,7 @@ pub unsafe extern "C" fn main(count: c_int, pointers: *const *const c_char) -> c
     nss::settle();
     // SAFETY: ignoring a signal installs no handler. EPIPE then says it where it can be told apart.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    stoppable_as_pid_1();
     // Of PID 1 that ends in the kernel's own panic, which restarts by `panic=` as init would have.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -46,6 +47,23 @@ pub unsafe extern "C" fn main(count: c_int, pointers: *const *const c_char) -> c
             }
             error.exit.code().into()
         }
+    }
+}
+
+/// For PID 1 the kernel drops signals at their default: without this, neither Ctrl-C nor `docker stop` would
+/// end a kboot that waits as a container's first process. What it becomes gets the defaults back (execve).
+fn stoppable_as_pid_1() {
+    extern "C" fn leave(signal: c_int) {
+        // SAFETY: async-signal-safe, as the rest of this function.
+        unsafe { libc::_exit(128 + signal) }
+    }
+    if std::process::id() != 1 {
+        return;
+    }
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
+        let handler: extern "C" fn(c_int) = leave;
+        // SAFETY: the handler does nothing but end the process.
+        unsafe { libc::signal(signal, handler as libc::sighandler_t) };
     }
 }
 

@@ -88,6 +88,8 @@ mod flannel_env;
 mod flannel_lease;
 #[path = "cases/front.rs"]
 mod front;
+#[path = "cases/hostile.rs"]
+mod hostile;
 #[path = "cases/init.rs"]
 mod init;
 #[path = "cases/init_machine.rs"]

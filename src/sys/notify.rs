@@ -4,12 +4,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
 
 use crate::error::one_line;
 
 static ADDRESS: OnceLock<String> = OnceLock::new();
+static IS_READY: AtomicBool = AtomicBool::new(false);
 
 /// The name of the variable, for `exec`, which hands it to the program that takes kboot's place.
 pub const VARIABLE: &str = "NOTIFY_SOCKET";
@@ -22,9 +24,9 @@ pub fn start(address: &str) {
     }
 }
 
-/// The address, for a program exec'd in kboot's place: READY is its to say.
+/// The address, for a program exec'd in kboot's place: READY is its to say, unless it has been said.
 pub fn address() -> Option<&'static str> {
-    ADDRESS.get().map(String::as_str)
+    ADDRESS.get().map(String::as_str).filter(|_| !IS_READY.load(Ordering::Relaxed))
 }
 
 /// Tells the service manager what is waited for, and that starting takes `extend` more (systemd 236
@@ -35,6 +37,9 @@ pub fn waiting(status: &str, extend: std::time::Duration) {
 
 /// Sends lines of sd_notify(3), such as `READY=1`. Without a manager: nothing.
 pub fn send(message: &str) {
+    if message.lines().any(|line| line == "READY=1") {
+        IS_READY.store(true, Ordering::Relaxed);
+    }
     let Some(address) = ADDRESS.get() else { return };
     let target = match address.strip_prefix('@') {
         Some(name) => SocketAddr::from_abstract_name(name),

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use super::host::Host;
 use super::{Done, Scratch, binary, collect, need, root_user, until};
 
-/// Two hosts on a cable: `uplink` here, `down` there.
+/// Two hosts on a cable: `uplink` here, `west` there.
 pub struct Net {
     pub client: Host,
     pub server: Host,
@@ -25,7 +25,9 @@ impl Drop for Server {
 
 impl Server {
     /// Ends it, as a power cut would.
-    pub fn stop(self) {}
+    pub fn stop(self) {
+        drop(self);
+    }
 }
 
 impl Net {
@@ -37,9 +39,9 @@ impl Net {
         }
         need("dnsmasq", "tools").and(need("busybox", "tools"))?;
         let (client, server) = (Host::new(), Host::new());
-        client.join("uplink", &server, "down");
+        client.join("uplink", &server, "west");
         client.sh("ip link set uplink down");
-        server.sh(&format!("ip addr add {prefix}.1/24 brd + dev down"));
+        server.sh(&format!("ip addr add {prefix}.1/24 brd + dev west"));
         Some(Self { client, server, dir: Scratch::new(), prefix })
     }
 
@@ -53,7 +55,7 @@ impl Net {
             "--no-daemon".to_owned(),
             "--conf-file=/dev/null".into(),
             "--port=0".into(),
-            "--interface=down".into(),
+            "--interface=west".into(),
             "--bind-interfaces".into(),
             "--dhcp-authoritative".into(),
             "--no-ping".into(),
@@ -70,10 +72,11 @@ impl Net {
 
     /// busybox's udhcpd (a packet socket of its own, another implementation), giving out PREFIX.FIRST.
     pub fn udhcpd(&self, first: u8, more: &str) -> Server {
+        let mask = if more.contains("subnet") { "" } else { "option subnet 255.255.255.0\n" };
         let (p, leases) = (self.prefix, self.dir.file("udhcpd.leases", ""));
         let pid = self.dir.path("udhcpd.pid");
         let text = format!(
-            "start {p}.{first}\nend {p}.{first}\ninterface down\nlease_file {leases}\npidfile {pid}\noption subnet 255.255.255.0\n{more}\n"
+            "start {p}.{first}\nend {p}.{first}\ninterface west\nlease_file {leases}\npidfile {pid}\n{mask}{more}\n"
         );
         let conf = self.dir.file("udhcpd.conf", text);
         self.start("busybox", &["udhcpd".into(), "-f".into(), conf])
@@ -103,7 +106,7 @@ impl Net {
             "--uts",
             "sh",
             "-c",
-            "hostname \"${START:-(none)}\"; \"$@\"; c=$?; hostname >\"$NAME\"; exit $c",
+            "echo \"${START:-(none)}\" >/proc/sys/kernel/hostname; \"$@\"; c=$?; hostname >\"$NAME\"; exit $c",
             "sh",
         ];
         let binary = binary();
@@ -155,7 +158,11 @@ impl Net {
 
     /// The routes over it, a line each, as `ip route` shows them.
     pub fn routes(&self) -> Vec<String> {
-        self.client.sh("ip route show dev uplink").lines().map(|l| l.trim().to_owned()).collect()
+        self.client
+            .sh("ip route show dev uplink")
+            .lines()
+            .map(|l| l.replace(" proto static", "").trim().to_owned())
+            .collect()
     }
 }
 

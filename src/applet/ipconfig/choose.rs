@@ -19,7 +19,9 @@ pub fn link(run: &mut Run<'_>, device: Option<&Device>) -> Result<(IfName, Link)
         &what,
         |span| watch.sleep(span),
         || {
-            let links = run.links.all()?;
+            let mut links = run.links.all()?;
+            // A bridge or a VLAN may have the Ethernet address of the link below.
+            links.sort_by_key(|l| (l.kind != "device", l.index));
             let fit: Vec<(IfName, &Link)> = links
                 .iter()
                 .filter(|l| device.map_or_else(|| is_fit(run, l), |d| is_it(d, l)))
@@ -45,8 +47,7 @@ fn names(links: &[Link]) -> String {
 fn is_it(device: &Device, link: &Link) -> bool {
     match device {
         Device::Name(name) => link.name == name.as_str(),
-        // A bridge or a VLAN has the address of the link below.
-        Device::Mac(mac) => link.mac == Some(*mac) && link.kind == "device",
+        Device::Mac(mac) => link.mac == Some(*mac),
     }
 }
 

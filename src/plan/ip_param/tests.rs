@@ -14,7 +14,8 @@ fn of(text: &str) -> String {
             };
             let name =
                 p.hostname.map(|(n, d)| format!(" name {n} {}", d.unwrap_or_default())).unwrap_or_default();
-            let dns: String = p.dns.iter().map(|d| format!(" dns {d}")).collect();
+            let dns: Vec<String> = p.dns.iter().map(|d| format!(" dns {d}")).collect();
+            let dns = dns.concat();
             let mtu = p.mtu.map(|m| format!(" mtu {m}")).unwrap_or_default();
             format!("{device} {method}{}{dns}{mtu}", name.trim_end())
         }

@@ -69,8 +69,8 @@ pub struct Facts {
     pub routes: Vec<Route>,
 }
 
-/// The steps in their order, and how many things are already so. A new address comes before the old one
-/// goes, and routes after both: the kernel takes those of a gone address away.
+/// The steps in their order, and how many things are already so. An old address goes first: with it the
+/// kernel takes away those of its network that came later, and its routes.
 pub fn plan(goal: &Goal, facts: &Facts) -> (Vec<Step>, usize) {
     let name = || goal.name.clone();
     let (mut steps, mut already) = (Vec::new(), 0);
@@ -79,12 +79,12 @@ pub fn plan(goal: &Goal, facts: &Facts) -> (Vec<Step>, usize) {
         want(facts.mtu == mtu, Step::Link(bridge::Step::SetMtu(name(), mtu)));
     }
     want(facts.up, Step::Link(bridge::Step::SetUp(name())));
-    let has_address = facts.addresses.contains(&goal.address);
-    want(has_address, Step::Link(bridge::Step::AddAddress(name(), goal.address)));
     let stale = goal.stale.filter(|old| *old != goal.address && facts.addresses.contains(old));
     if let Some(old) = stale {
         want(false, Step::Link(bridge::Step::DeleteAddress(name(), old)));
     }
+    let has_address = facts.addresses.contains(&goal.address);
+    want(has_address, Step::Link(bridge::Step::AddAddress(name(), goal.address)));
     for route in &goal.routes {
         let is_there = facts.routes.contains(route) && stale.is_none();
         want(is_there, Step::Route(name(), route.clone(), is_onlink(goal, route)));

@@ -42,7 +42,7 @@ fn another_lease_takes_the_old_ones_place() {
     let facts = Facts { up: true, mtu: 1400, addresses: vec![old], routes: goal.routes.clone() };
     assert_eq!(
         texts(&goal, &facts).0.join("; "),
-        "ip addr add 10.4.0.9/24 brd + dev eth0; ip addr del 10.4.0.7/24 dev eth0; \
+        "ip addr del 10.4.0.7/24 dev eth0; ip addr add 10.4.0.9/24 brd + dev eth0; \
          ip route replace default via 10.4.0.1 dev eth0"
     );
 }
