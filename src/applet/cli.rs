@@ -45,12 +45,6 @@ impl Words {
         Ok(scan)
     }
 
-    /// No option among them: all are handed on.
-    pub fn handed_on(applet: &'static str, argv: &[OsString]) -> Self {
-        let rest = Some(argv.iter().map(|w| w.to_string_lossy().into_owned()).collect());
-        Self { applet, given: Vec::new(), from_env: Vec::new(), rest, help: false }
-    }
-
     fn take(
         &mut self,
         info: &CommandInfoWithArgs,

@@ -151,7 +151,7 @@ fn scan_and_run(applet: &'static Applet, argv: &[OsString], report: &mut Report)
     let mut words = match Words::scan(applet.name, &info, argv) {
         // What the kernel hands to PID 1 is meant for the init of the root, in words of its own.
         Err(_) if applet.name == init::APPLET.name && machine::is_first() && machine::is_whole() => {
-            Words::handed_on(applet.name, argv)
+            init::handed_on(argv)
         }
         other => other?,
     };

@@ -41,13 +41,19 @@ pub fn is_live(proc_modules: &str, name: &str) -> bool {
 /// list's order. A list has thousands of patterns: only those of a device's own bus are compared.
 pub fn wanted<'a>(modules_alias: &'a str, devices: &[String]) -> Vec<&'a str> {
     let bus = |text: &str| text.split(':').next().unwrap_or_default().len();
+    let mut buses: Vec<&str> = devices.iter().map(|d| &d[..bus(d)]).collect();
+    buses.sort_unstable();
+    buses.dedup();
     let mut names: Vec<&str> = Vec::new();
     for line in modules_alias.lines() {
         let Some((pattern, name)) = line.strip_prefix("alias ").and_then(|l| l.rsplit_once(' ')) else {
             continue;
         };
         let prefix = &pattern[..bus(pattern)];
-        let mut own = devices.iter().filter(|d| d.starts_with(prefix) || prefix.contains(['*', '?', '[']));
+        if !buses.contains(&prefix) && !prefix.contains(['*', '?', '[']) {
+            continue;
+        }
+        let mut own = devices.iter();
         if !names.contains(&name) && own.any(|d| matches(pattern.as_bytes(), d.as_bytes())) {
             names.push(name);
         }

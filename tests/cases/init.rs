@@ -103,7 +103,7 @@ fn what_is_said_of_steps_that_fail() {
         (
             "flannel-env --env-file /no/such --timeout 0",
             1,
-            "kboot: flannel-env failed: /no/such: is not there yet (nor is its directory)",
+            "kboot: flannel-env failed: /no/such: is not there yet (flanneld writes it)",
         ),
     ] {
         let list = dir.file("boot", format!("{list}\n/bin/touch {}\n", dir.path("next")));

@@ -106,11 +106,25 @@ fn drivers_are_found_by_the_devices_however_they_are_compressed() {
 #[test]
 fn a_step_that_fails_is_one_line_and_the_machine_restarts() {
     let Some(mut machine) = Machine::with_init() else { return };
-    machine.file("etc/kboot/boot", "-/bin/none\nbridge --subnet 10.82.3.1/24 --no-masquerade\nregister\n");
+    machine.file(
+        "etc/kboot/boot",
+        "-/bin/none\n-flannel-env --timeout 2\nbridge --subnet 10.82.3.1/24 --no-masquerade\nregister\n",
+    );
     "panic=1 quiet".clone_into(&mut machine.parameters);
     let console = machine.start().end();
     let own = timeless_lines(&console);
     assert_eq!(own[1], "/bin/none failed (N): /bin/none: no such program", "{console}");
+    // Drawn each second while it waits, and gone when it is over.
+    for seconds in ["(0 s)", "(1 s)"] {
+        let drawn = format!(
+            "kboot: flannel-env: waiting for /run/flannel/subnet.env: is not there yet (flanneld writes it) {seconds}\x1b[K"
+        );
+        assert!(console.contains(&drawn), "{drawn:?} {console:?}");
+    }
+    assert!(console.contains("\x1b[Kkboot: flannel-env failed (2."), "{console:?}");
+    // The kernel shows its log's errors by itself: from there it comes.
+    let from_kernel = |l: &str| l.starts_with('[') && l.contains("] kboot: bridge failed (");
+    assert!(console.lines().any(from_kernel), "{console}");
     let failed: Vec<&String> = own.iter().filter(|l| l.starts_with("bridge failed (N): ")).collect();
     assert!(failed.len() == 1 && failed[0].contains("this kernel has no bridges"), "{console}");
     assert_eq!(
@@ -167,6 +181,20 @@ fn a_rescue_shell_that_is_not_there_is_said() {
         ],
         "{console}"
     );
+}
+
+#[test]
+fn sigpwr_stops_what_runs_and_turns_the_machine_off() {
+    let Some(mut machine) = Machine::with_init() else { return };
+    busybox(&mut machine);
+    machine.file(
+        "etc/kboot/boot",
+        "respawn /bin/busybox sh -c 'trap \"echo told >/dev/console; exit\" TERM; while :; do /bin/busybox sleep 0.1; done'\n\
+         /bin/busybox sh -c '(/bin/busybox sleep 1; kill -PWR 1) &'\n",
+    );
+    let console = machine.start().end();
+    let end = &console[console.find("stopping, then turning the machine off").unwrap()..];
+    assert!(end.contains("\ntold\n") && end.contains("Power down"), "{console}");
 }
 
 /// console=null: the kernel gives no descriptors 0 to 2, and /dev/console leads nowhere.

@@ -22,7 +22,7 @@ busybox echo words \"$@\"
 busybox echo pid $$ notify ${NOTIFY_SOCKET-none}
 busybox cat /run/kept
 busybox mount
-busybox readlink /proc/1/fd/0 /proc/1/fd/2
+busybox ls -l /proc/1/fd/0 /proc/1/fd/2
 busybox df / | busybox tail -n 1
 busybox poweroff -f
 ";
@@ -112,6 +112,7 @@ fn what_is_no_root_is_refused_and_said() {
             "root=/dev/vda",
             "root /dev/vda: its file system is none that is known here: name it by rootfstype=",
         ),
+        (&blank, "root=/dev/vdz -- --timeout 2", "root /dev/vdz: no such device within 2s"),
         (&blank, "root=/dev/vda rootfstype=ext4", "root /dev/vda: mount -t ext4: Invalid argument"),
         (
             &blank,

@@ -30,6 +30,8 @@ pub struct Boot {
     pub drivers: Drivers,
     /// A signal has asked for it.
     pub asked: Option<End>,
+    /// It goes on when the list is done, and must not end while the machine runs.
+    is_init: bool,
     /// The step that runs.
     step: Option<Running>,
 }
@@ -49,7 +51,7 @@ struct Running {
 impl Boot {
     /// Begins, and says so.
     pub fn begin(is_once: bool) -> Result<Self> {
-        let mut boot = Self::new()?;
+        let mut boot = Self { is_init: machine::is_first() && !is_once, ..Self::new()? };
         let version = env!("CARGO_PKG_VERSION");
         let age = after_kernel().map(|age| format!(", {age}")).unwrap_or_default();
         boot.console.say(6, &format!("init {version}{age}"));
@@ -66,22 +68,28 @@ impl Boot {
     /// Without a word.
     pub fn new() -> Result<Self> {
         let crew = Crew::new(&SIGNALS)?;
-        Ok(Self { console: Console::open(), crew, drivers: Drivers::new(), asked: None, step: None })
+        Ok(Self {
+            console: Console::open(),
+            crew,
+            drivers: Drivers::new(),
+            asked: None,
+            is_init: true,
+            step: None,
+        })
     }
 
     /// All of it. Of PID 1 this returns in a container only.
     pub fn run(mut self, wanted: &Wanted, deadline: &Deadline) -> Result<()> {
-        let is_first = machine::is_first();
         let mut done = self.steps(wanted);
-        if is_first && done.is_ok() && self.asked.is_none() {
+        if self.is_init && done.is_ok() && self.asked.is_none() {
             match &wanted.root {
                 Some(root) => done = self.switch(root, wanted, deadline),
                 None => self.stay(),
             }
         }
         match (self.asked, done) {
-            (Some(end), _) if is_first => self.end(end),
-            (None, Err(error)) if is_first => Err(self.trouble(error)),
+            (Some(end), _) if self.is_init => self.end(end),
+            (None, Err(error)) if self.is_init => Err(self.trouble(error)),
             (Some(_), _) => Err(Error::failed("stopped by a signal")),
             (None, done) => done,
         }
@@ -89,7 +97,7 @@ impl Boot {
 
     fn steps(&mut self, wanted: &Wanted) -> Result<()> {
         let started = Instant::now();
-        if machine::is_first() && wanted.root.is_none() {
+        if self.is_init && wanted.root.is_none() {
             ground::control_groups(wanted.has_old_cgroups);
         }
         drivers::named(&wanted.modules, &mut self.console);

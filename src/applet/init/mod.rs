@@ -10,6 +10,7 @@ mod stay;
 mod trouble;
 mod wanted;
 
+use std::ffi::OsString;
 use std::fmt;
 
 use super::cli::Words;
@@ -61,6 +62,12 @@ applet_args! {
         #[argh(switch)]
         once: bool,
     }
+}
+
+/// Words of the kernel's that are no options of this init: all are handed on.
+pub fn handed_on(argv: &[OsString]) -> Words {
+    let rest = Some(argv.iter().map(|w| w.to_string_lossy().into_owned()).collect());
+    Words { applet: APPLET.name, given: Vec::new(), from_env: Vec::new(), rest, help: false }
 }
 
 fn run(words: &Words, report: &mut Report) -> Result<()> {

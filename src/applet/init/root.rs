@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::time::Instant;
 
 use nix::mount::MsFlags;
 
@@ -47,7 +48,7 @@ impl Boot {
 
     fn mount_root(&mut self, root: &str, wanted: &Wanted, deadline: &Deadline) -> Result<()> {
         let device = Path::new(root);
-        let events = Events::listen()?;
+        let (events, started) = (Events::listen()?, Instant::now());
         while !mount::is_block_device(device) {
             if deadline.passed() {
                 return Err(Error::deadline(format!("no such device within {}", deadline.timeout())));
@@ -57,7 +58,8 @@ impl Boot {
             if mount::is_block_device(device) {
                 break;
             }
-            self.console.waiting(&format!("waiting for {root}"), 0, true);
+            let seconds = started.elapsed().as_secs();
+            self.console.waiting(&format!("waiting for {root}"), seconds, seconds == 0);
             events.wait(deadline);
         }
         let kind = wanted
