@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::readme::block;
 use crate::support::debian::{Debian, UP};
 use crate::support::{binary, finish, root, tool};
 
@@ -130,4 +131,41 @@ fn a_debian_without_kboot_still_gets_its_initramfs() {
     ));
     let warning = "W: kboot: there is no such program in PATH: the image goes without it\n";
     assert!(done.code == 0 && done.stderr.contains(warning), "{done:?}");
+}
+
+/// In a tree that has what they name, as a clone after scripts/build has.
+#[test]
+fn readmes_commands_as_written() {
+    let Some(debian) = Debian::new() else { return };
+    debian.write("/src/target/kboot", 0o755, std::fs::read(binary()).unwrap());
+    debian.write("/root/node.kubeconfig", 0o644, "secret\n");
+    // update-initramfs -u takes the newest kernel in /boot; it does not read it.
+    debian.write(&format!("/boot/vmlinuz-{}", debian.release), 0o644, "");
+    let to = debian.path("/src");
+    let to = to.to_str().unwrap();
+    for folder in ["initramfs", "scripts"] {
+        tool("cp", &["-a", root().join(folder).to_str().unwrap(), to]);
+    }
+    let run = |line: &str| {
+        let done = debian.sh(&format!("set -e; export RELEASE={}; cd /src; {line}", debian.release));
+        done.ok().to_owned()
+    };
+    run(&block("## In an initramfs", "sh"));
+    let listing = run("xz -dc target/initramfs.img | cpio -it");
+    let module = format!("lib/modules/{}/kernel/net/netfilter/nft_masq.ko", debian.release);
+    for path in ["init", "etc/kboot/boot", &module] {
+        assert!(listing.lines().any(|l| l == path), "{path}:\n{listing}");
+    }
+    run("echo MODULES=list >/etc/initramfs-tools/conf.d/test; update-initramfs -c -k $RELEASE");
+    run(&block("**Beside a distribution's own.**", "sh"));
+    let listing = run("lsinitramfs -l /boot/initrd.img-$RELEASE");
+    for (mode, path) in [
+        ("-rw-------", "etc/kboot/kubeconfig"),
+        ("-rw-r--r--", "etc/kboot/boot"),
+        ("-rwxr-xr-x", "usr/bin/kboot"),
+        ("-rw-r--r--", "kernel/net/netfilter/nft_masq.ko"),
+    ] {
+        let is_there = |l: &str| l.starts_with(mode) && l.ends_with(path);
+        assert!(listing.lines().any(is_there), "{mode} {path}:\n{listing}");
+    }
 }

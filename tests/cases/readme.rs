@@ -8,7 +8,7 @@ use crate::support::host::Host;
 use crate::support::{binary, finish, need, root, root_user};
 
 /// The code block that follows a heading or a line.
-fn block(after: &str, kind: &str) -> String {
+pub fn block(after: &str, kind: &str) -> String {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let rest = readme.split_once(after).unwrap_or_else(|| panic!("README has no {after:?}")).1;
     let rest = rest.split_once(&format!("```{kind}\n")).unwrap().1;
