@@ -51,6 +51,7 @@ pub fn keep(run: &mut Run<'_>, mut all: Vec<Kept>) -> Result<()> {
         let Some(kept) = all.iter_mut().min_by_key(|k| k.next) else { return Ok(()) };
         match kept.next.saturating_sub(now()) {
             left if left.is_zero() => {
+                kept.is_there(run)?;
                 if let Err(error) = kept.turn(run) {
                     log::warning!("{}: {error}", kept.asker.name);
                     kept.next = kept.next.max(now() + ANSWER);
@@ -76,6 +77,13 @@ impl Kept {
         let text =
             self.lease.as_ref().map(|(l, goal)| take::shown(goal, &format!("dhcp, lease {}", l.length())));
         text.unwrap_or_default()
+    }
+
+    /// A link that has gone, or come anew under its name, is for another run.
+    fn is_there(&self, run: &Run<'_>) -> Result<()> {
+        let name = &self.asker.name;
+        let link = run.links.get(name)?.filter(|l| l.index == self.asker.index);
+        link.map(drop).ok_or_else(|| Error::failed(format!("{name} is gone")))
     }
 
     /// What is due.

@@ -137,11 +137,12 @@ fn loopback(run: &mut Run<'_>) -> Result<()> {
 
 /// One `ip=`. What is to be kept, if it was leased.
 fn one(run: &mut Run<'_>, param: &Param) -> Result<Option<keep::Kept>> {
+    let mut search = Vec::new();
     if let Some((name, domain)) = &param.hostname {
         run.known.hostname = Some((name.clone(), true));
-        run.known.search.extend(domain.clone());
+        search.extend(domain.clone());
     }
-    run.known.add_dns(param.dns.iter().copied());
+    run.known.say(resolver::OPERATOR, param.dns.clone(), search);
     if param.method == Method::Off {
         return Ok(None);
     }

@@ -78,8 +78,8 @@ pub fn apply(run: &mut Run<'_>, asker: &Asker, mtu: Option<u32>, lease: &Lease) 
         log::debug!("{error}: an address of another lease would stay");
     }
     take::settle(run, &goal, "dhcp")?;
-    run.known.add_dns(lease.dns.iter().map(|a| IpAddr::from(*a)));
-    run.known.add_search(&lease.search);
+    let dns = lease.dns.iter().map(|a| IpAddr::from(*a)).collect();
+    run.known.say(asker.index, dns, lease.search.clone());
     if let (None, Some(name)) = (&run.known.hostname, &lease.hostname) {
         run.known.hostname = Some((name.clone(), false));
     }

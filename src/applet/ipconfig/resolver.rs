@@ -7,39 +7,55 @@ use crate::error::Result;
 use crate::plan::ipconfig::{Step, is_nameless, resolv_conf};
 use crate::sys::{file, hostname};
 
-/// What all sources say together.
+/// What all sources say together, those of one link in one piece: its next lease may say something else.
 #[derive(Default)]
 pub struct Known {
-    dns: Vec<IpAddr>,
-    pub search: Vec<String>,
+    said: Vec<(u32, Vec<IpAddr>, Vec<String>)>,
     /// And whether the operator gave it: a server's is taken where there is none.
     pub hostname: Option<(String, bool)>,
 }
 
+/// Who says what is of no link.
+pub const OPERATOR: u32 = 0;
 /// As many as resolvers read (MAXNS of resolv.h).
 const MOST: usize = 3;
 
 impl Known {
-    pub fn add_dns(&mut self, servers: impl Iterator<Item = IpAddr>) {
-        for server in servers {
-            if !self.dns.contains(&server) && self.dns.len() < MOST {
-                self.dns.push(server);
-            }
+    /// Name servers and domains of a link, in place of what it said before; the operator adds.
+    pub fn say(&mut self, link: u32, dns: Vec<IpAddr>, search: Vec<String>) {
+        match self.said.iter_mut().find(|(other, ..)| *other == link && link != OPERATOR) {
+            Some(said) => *said = (link, dns, search),
+            None => self.said.push((link, dns, search)),
         }
     }
 
-    pub fn add_search(&mut self, domains: &[String]) {
-        for domain in domains {
-            if !self.search.contains(domain) {
-                self.search.push(domain.clone());
-            }
+    fn file(&self) -> Option<String> {
+        let (mut dns, mut search) = (Vec::new(), Vec::new());
+        for (_, servers, domains) in &self.said {
+            dns.extend(servers.iter().copied());
+            search.extend(domains.iter().cloned());
         }
+        let mut seen = Vec::new();
+        dns.retain(|server| {
+            !seen.contains(server) && {
+                seen.push(*server);
+                seen.len() <= MOST
+            }
+        });
+        let mut seen = Vec::new();
+        search.retain(|domain| {
+            !seen.contains(domain) && {
+                seen.push(domain.clone());
+                true
+            }
+        });
+        resolv_conf(&search, &dns)
     }
 }
 
 /// Writes them. A host whose /etc cannot be written has its network all the same.
 pub fn settle(run: &mut Run<'_>) -> Result<()> {
-    if let Some(text) = resolv_conf(&run.known.search, &run.known.dns) {
+    if let Some(text) = run.known.file() {
         let path = run.resolv_conf().to_owned();
         if file::read_if_there(&path).is_ok_and(|old| old.is_some_and(|old| old == text.as_bytes())) {
             run.report.already(1);
