@@ -33,6 +33,8 @@ pub struct Machine {
     /// The kernel's version, as uname gives it.
     pub release: String,
     initramfs: Cpio,
+    /// In its place.
+    image: Option<String>,
     /// What its clock shows at first, as QEMU's -rtc takes it; else the time of day.
     pub clock: Option<&'static str>,
     /// The kernel's command line, behind its console.
@@ -58,6 +60,12 @@ impl Machine {
         Some(machine)
     }
 
+    /// One that boots this image.
+    pub fn with_image(image: &str) -> Option<Self> {
+        let machine = Self::bare()?;
+        Some(Self { image: Some(image.to_owned()), ..machine })
+    }
+
     /// One whose init is kboot, with nothing else in it.
     pub fn with_init() -> Option<Self> {
         let mut machine = Self::bare()?;
@@ -75,7 +83,8 @@ impl Machine {
         // Less than `finish` waits, so that what the console has is shown.
         let longest = 55;
         let initramfs = Cpio::default();
-        let mut machine = Self { directory, release, initramfs, clock, parameters, devices, longest };
+        let mut machine =
+            Self { directory, release, initramfs, image: None, clock, parameters, devices, longest };
         // Without it the kernel gives init no descriptors 0 to 2.
         machine.initramfs.directory(Path::new("dev"));
         machine.initramfs.entry("dev/console", 0o020_600, (5, 1), &[]);
@@ -136,7 +145,7 @@ impl Machine {
     /// Turns it on. It is off when it restarts or turns itself off.
     pub fn start(mut self) -> Running {
         let scratch = Scratch::new();
-        let initrd = scratch.file("initrd", self.initramfs.end());
+        let initrd = self.image.take().unwrap_or_else(|| scratch.file("initrd", self.initramfs.end()));
         let parameters = format!("console=ttyS0 {}", self.parameters);
         let socket = format!("unix:{},server,nowait", scratch.path("monitor"));
         let seconds = self.longest.to_string();

@@ -40,10 +40,12 @@ impl Console {
         }
     }
 
-    /// What is waited for: on a terminal drawn again and again, until the next line; else said when it is
-    /// new, unless the kernel has shown it already.
+    /// What is waited for: on a terminal drawn from its first second on, until the next line; else said when
+    /// it is new, unless the kernel has shown it already.
     pub fn waiting(&mut self, text: &str, seconds: u64, is_new: bool) {
-        if self.is_terminal {
+        if self.is_terminal && seconds == 0 {
+            self.erase();
+        } else if self.is_terminal {
             stdio::err(&format!("\rkboot: {text} ({seconds} s)\x1b[K"));
             self.is_drawn = true;
         } else if is_new && self.has_kmsg && !is_shown_by_kernel(6) {

@@ -82,7 +82,8 @@ impl Boot {
             }
             seconds => {
                 let span = u64::try_from(seconds).unwrap_or(0);
-                self.console.say(3, &format!("the machine restarts in {span} s (panic={seconds})"));
+                let when = if span == 0 { "at once".to_owned() } else { format!("in {span} s") };
+                self.console.say(3, &format!("the machine restarts {when} (panic={seconds})"));
                 Some(Instant::now() + Duration::from_secs(span))
             }
         };
