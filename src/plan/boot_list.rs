@@ -159,7 +159,7 @@ mod tests {
             ("respawn /usr/bin/dockerd -D", &["respawn /usr/bin/dockerd -D"]),
             ("A=1 _b2='x y' bridge c=d", &["A=… _b2=… bridge c=d"]),
             ("bridge --a 'b  c' \"d'e\" f\\ g ''", &[r"bridge --a 'b  c' 'd'\''e' 'f g' ''"]),
-            ("bridge --name=a#b", &["bridge --name=a#b"]),
+            ("bridge --name=a#b", &["bridge '--name=a#b'"]),
             ("2A=b", &["2A=b"]),
         ] {
             assert_eq!(read(text).unwrap(), expected, "{text}");
