@@ -160,7 +160,9 @@ fn scan_and_run(applet: &'static Applet, argv: &[OsString], report: &mut Report)
         return stdio::out(&help::applet(applet));
     }
     sys::timeline::start(applet.name);
-    let line = sys::cmdline::read();
+    // To a container's init it is the host's.
+    let is_foreign = applet.name == init::APPLET.name && !machine::is_whole();
+    let line = if is_foreign { String::new() } else { sys::cmdline::read() };
     let line = cmdline::parse(&line);
     words.add_environment(&info, |name| std::env::var(name).ok())?;
     words.add_parameters(&info, &line)?;

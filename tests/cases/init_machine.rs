@@ -103,6 +103,21 @@ fn drivers_are_found_by_the_devices_however_they_are_compressed() {
     }
 }
 
+/// QEMU's own DHCP server; the address is in the kernel's when the list begins.
+#[test]
+fn the_network_comes_before_the_list_and_its_lease_is_kept() {
+    let Some(mut machine) = Machine::with_init() else { return };
+    busybox(&mut machine);
+    machine.modules(&NETWORK, "", <[u8]>::to_vec);
+    machine.devices = ["-nic", "user,model=virtio-net-pci"].map(str::to_owned).into();
+    machine.parameters =
+        "panic=-1 ip=dhcp kboot.boot=\"/bin/busybox ip -o -4 addr show eth0; /bin/busybox ip route\"".into();
+    let console = booted(machine);
+    let at = |text: &str| console.find(text).unwrap_or_else(|| panic!("{text}: {console}"));
+    assert!(at("kboot: ipconfig ") < at("inet 10.0.2.15/24") && at("default via 10.0.2.2") > 0, "{console}");
+    assert!(at("kboot: ipconfig started, and kept running") < at("inet 10.0.2.15/24"), "{console}");
+}
+
 #[test]
 fn a_step_that_fails_is_one_line_and_the_machine_restarts() {
     let Some(mut machine) = Machine::with_init() else { return };

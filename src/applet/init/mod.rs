@@ -27,7 +27,7 @@ use wanted::Wanted;
 /// The table's entry.
 pub const APPLET: Applet = Applet {
     name: "init",
-    summary: "PID 1: mount, load modules, run the boot list; stay or switch root",
+    summary: "PID 1: mounts, drivers, the boot list; stay or switch root",
     examples: &[
         "init --once --boot /etc/kboot/boot",
         "init --boot 'bridge --no-masquerade; register' --dry-run",

@@ -46,7 +46,7 @@ impl Wanted {
         let kernel = |name: &str| cmdline::value(&line, name).map(str::to_owned);
         // The kernel's own words are for who switches the root and owns the network: not for --once.
         let first = |name: &str| kernel(name).filter(|_| !args.once);
-        let root = args.root.clone().or_else(|| own("root").or_else(|| first("root")));
+        let root = args.root.clone().or_else(|| first("root"));
         let root = root.filter(|_| !args.once).unwrap_or_default();
         let root = switch_root::device(&root).map_err(|why| Error::usage(format!("root={why}")))?;
         let mut wanted = Self {
@@ -60,13 +60,13 @@ impl Wanted {
                 .rev()
                 .find(|p| matches!(p.name, "ro" | "rw"))
                 .is_none_or(|p| p.name == "ro"),
-            init: args.real_init.clone().or_else(|| own("real-init").or_else(|| first("init"))),
+            init: args.real_init.clone().or_else(|| first("init")),
             init_args: rest.to_vec(),
             has_old_cgroups: kernel("systemd.unified_cgroup_hierarchy")
                 .is_some_and(|v| matches!(v.as_str(), "0" | "no" | "false" | "off")),
         };
         let stays = wanted.root.is_none() && !args.once;
-        wanted.list = list(args.boot.clone().or_else(|| own("boot")), stays)?;
+        wanted.list = list(args.boot.clone(), stays)?;
         let ip = own("ip").or_else(|| first("ip")).filter(|ip| !matches!(ip.as_str(), "" | "off" | "none"));
         wanted.list.splice(0..0, network(ip.as_deref(), stays));
         Ok(wanted)
@@ -86,7 +86,7 @@ fn network(ip: Option<&str>, stays: bool) -> impl Iterator<Item = Line> {
     ip.map(|_| Line::applet("ipconfig")).into_iter().chain(keeps.then_some(keeper))
 }
 
-/// A parameter of kboot's own: for init alone, or for all.
+/// A parameter of kboot's own that is no option of init's: for init alone, or for all.
 fn own(line: &[Parameter<'_>], name: &str) -> Option<String> {
     let value = |full: String| cmdline::value(line, &full).map(str::to_owned);
     value(format!("kboot.init.{name}")).or_else(|| value(format!("kboot.{name}")))
