@@ -27,7 +27,7 @@ pub use tls::{Identity, Tls, certificates};
 
 use failure::tls_failure;
 
-use crate::error::{Error, Result, io_text};
+use crate::error::{Error, Result};
 use crate::sys::wait::{self, Deadline};
 use crate::sys::{clock, log};
 use crate::types::{Scheme, Url};
@@ -193,10 +193,12 @@ impl Client {
         }
         let host = self.proxy.as_deref().unwrap_or(self.base.host());
         let (why, passing) = match error {
-            ureq::Error::Io(e) => (io_text(&e), true),
-            ureq::Error::Timeout(Timeout::Resolve) => (format!("{host}: no answer from DNS"), true),
+            ureq::Error::Io(e) => (resolve::words(host, &e), true),
+            ureq::Error::Timeout(Timeout::Resolve) => {
+                (format!("{host}: no answer from DNS{}", resolve::hint()), true)
+            }
             ureq::Error::Timeout(_) => (format!("no answer within {} ms", longest.as_millis()), true),
-            ureq::Error::HostNotFound => (format!("{host}: no such host"), true),
+            ureq::Error::HostNotFound => (format!("{host}: no such host{}", resolve::hint()), true),
             ureq::Error::BodyExceedsLimit(_) => ("the answer is larger than 10 MiB".into(), false),
             // 407: it wants another user or password.
             ureq::Error::ConnectProxyFailed(why) => (why.clone(), !why.contains("407")),
