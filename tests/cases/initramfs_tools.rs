@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::readme::block;
 use crate::support::debian::{Debian, UP};
-use crate::support::{binary, finish, root, tool};
+use crate::support::{binary, finish, kboot, root, tool};
 
 const BOOT: &str = "# once the links are there
 bridge --name cbr7 --subnet 10.99.77.1/24 --mtu 1400 --firewall none --no-masquerade
@@ -131,6 +131,30 @@ fn a_debian_without_kboot_still_gets_its_initramfs() {
     ));
     let warning = "W: kboot: there is no such program in PATH: the image goes without it\n";
     assert!(done.code == 0 && done.stderr.contains(warning), "{done:?}");
+}
+
+/// No builder of a distribution: kboot's own image, whose init switches the root.
+#[test]
+fn an_image_of_mkinitramfs_boots_into_debian() {
+    let Some(debian) = debian() else { return };
+    let (boot, modules) =
+        (debian.path("/etc/kboot/boot"), debian.machine.join("lib/modules").join(&debian.release));
+    let image = debian.path("/boot/kboot.img");
+    let mut command = kboot(&[
+        "mkinitramfs",
+        "--module",
+        "br_netfilter",
+        "--module",
+        "virtio_pci",
+        "--module",
+        "virtio_blk",
+    ]);
+    command.arg("--boot").arg(boot).arg("--modules-dir").arg(modules).arg("--output").arg(&image);
+    finish(&mut command).ok();
+    let console = debian.boot(&image, &debian.disk(), "init=/usr/local/sbin/tell");
+    let (before, after) = console.split_once(UP).unwrap_or_else(|| panic!("not booted:\n{console}"));
+    assert!(before.contains("kboot: bridge cbr7 10.99.77.1/24 up ("), "{before}");
+    assert!(after.contains("10.99.77.1/24"), "{after}");
 }
 
 /// In a tree that has what they name, as a clone after scripts/build has.

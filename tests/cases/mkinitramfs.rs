@@ -58,7 +58,7 @@ fn cpio_lists_and_unpacks_it_for_anybody() {
         "drwxr-xr-x 2 0 0 0 Jan 1 1970 bin",
         "crw------- 1 0 0 5, 1 Jan 1 1970 dev/console",
         "crw-rw-rw- 1 0 0 1, 3 Jan 1 1970 dev/null",
-        "lrwxrwxrwx 1 0 0 9 Jan 1 1970 init -> bin/kboot",
+        "lrwxrwxrwx 1 0 0 7 Jan 1 1970 bin/kboot -> ../init",
         "drwx------ 2 0 0 0 Jan 1 1970 root",
         "drwxrwxrwt 2 0 0 0 Jan 1 1970 tmp",
         "-rwxr-x--x 1 0 0 5 Jan 1 1970 opt/a/odd file",
@@ -74,7 +74,7 @@ fn cpio_lists_and_unpacks_it_for_anybody() {
     let base = format!("lib/modules/{release}");
     let ko = |path: &str| (format!("{base}/kernel/{path}"), format!("{modules}/kernel/{path}"));
     for (inside, source) in [
-        ("bin/kboot".to_owned(), binary().to_str().unwrap().to_owned()),
+        ("init".to_owned(), binary().to_str().unwrap().to_owned()),
         ("etc/kboot/boot".to_owned(), boot.clone()),
         ("opt/a/odd file".to_owned(), odd.clone()),
         ko("net/bridge/br_netfilter.ko"),
@@ -85,7 +85,7 @@ fn cpio_lists_and_unpacks_it_for_anybody() {
     }
     assert_eq!(fs::read_to_string(format!("{out}/etc/kboot/modules")).unwrap(), "br_netfilter\n");
     assert_eq!(fs::metadata(format!("{out}/opt/a/odd file")).unwrap().mode() & 0o7777, 0o751);
-    assert_eq!(fs::read_link(format!("{out}/init")).unwrap(), Path::new("bin/kboot"));
+    assert_eq!(fs::read_link(format!("{out}/bin/kboot")).unwrap(), Path::new("../init"));
 }
 
 /// By whom, where, with which umask and time of files: one image.
@@ -319,8 +319,8 @@ echo '@@look'
 for path in /bin/kboot /dev/console /dev/null /etc/kboot/boot /init /root /tmp /opt/a/token; do
     stat -c '%n %F %a %u %g %t %T' $path
 done
-readlink /init
-md5sum /bin/kboot | cut -d' ' -f1
+readlink /bin/kboot
+md5sum /init | cut -d' ' -f1
 kboot bridge --name cbr5 --subnet 10.99.5.1/24 --no-masquerade --firewall none --mtu 1400
 echo exit $?
 cut -d' ' -f1 /proc/modules | sort | xargs
@@ -329,15 +329,15 @@ poweroff -f
 ";
 
 const SEEN: &str = "
-/bin/kboot regular file 755 0 0 0 0
+/bin/kboot symbolic link 777 0 0 0 0
 /dev/console character special file 600 0 0 5 1
 /dev/null character special file 666 0 0 1 3
 /etc/kboot/boot regular file 644 0 0 0 0
-/init symbolic link 777 0 0 0 0
+/init regular file 755 0 0 0 0
 /root directory 700 0 0 0 0
 /tmp directory 1777 0 0 0 0
 /opt/a/token regular file 600 0 0 0 0
-bin/kboot
+../init
 ";
 
 /// As it is, and packed by initramfs/build in each way.

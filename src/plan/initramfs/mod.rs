@@ -46,8 +46,8 @@ pub struct Entry {
 pub struct Image(BTreeMap<String, Entry>);
 
 impl Image {
-    /// What every image has: mount points, the devices without which init has no descriptors 0 to 2,
-    /// kboot, and /init, which the kernel runs.
+    /// What every image has: mount points, the devices without which init has no descriptors 0 to 2, and
+    /// kboot as /init, which the kernel runs.
     pub fn new(kboot: PathBuf, size: u32) -> Result<Self, String> {
         let mut image = Self::default();
         for path in ["dev", "etc", "proc", "run", "sbin", "sys"] {
@@ -57,8 +57,9 @@ impl Image {
         image.add("tmp", 0o1777, What::Directory)?;
         image.add("dev/console", 0o600, What::Device(5, 1))?;
         image.add("dev/null", 0o666, What::Device(1, 3))?;
-        image.add("bin/kboot", 0o755, What::Copy(kboot, size))?;
-        image.add("init", 0o777, What::Link("bin/kboot"))?;
+        // A file, no link: whoever switches the root takes a regular /init for the mark of an initramfs.
+        image.add("init", 0o755, What::Copy(kboot, size))?;
+        image.add("bin/kboot", 0o777, What::Link("../init"))?;
         Ok(image)
     }
 
@@ -132,12 +133,12 @@ mod tests {
         let lines: Vec<String> = image.entries().map(|(p, e)| Line(p, e).to_string()).collect();
         let expected = [
             "dir /bin 0755 0 0",
-            "file /bin/kboot /usr/bin/kboot 0755 0 0",
+            "slink /bin/kboot ../init 0777 0 0",
             "dir /dev 0755 0 0",
             "nod /dev/console 0600 0 0 c 5 1",
             "nod /dev/null 0666 0 0 c 1 3",
             "dir /etc 0755 0 0",
-            "slink /init bin/kboot 0777 0 0",
+            "file /init /usr/bin/kboot 0755 0 0",
             "dir /proc 0755 0 0",
             "dir /root 0700 0 0",
             "dir /run 0755 0 0",
