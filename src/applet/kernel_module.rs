@@ -31,7 +31,7 @@ pub fn state(name: &str) -> Result<State> {
 
 /// Loads a module and, before it, what it needs. Nothing is taken out again when something fails later.
 pub fn load(name: &str) -> Result<()> {
-    Lists::read()?.load(name)
+    Lists::read()?.load(name).map(|_| ())
 }
 
 /// The running kernel's lists, read once for many modules.
@@ -58,16 +58,15 @@ impl Lists {
         plan::files(&self.dep, name).is_some_and(|files| files.iter().all(|f| self.tree.has(f)))
     }
 
-    /// The same as the function of this name.
-    pub fn load(&self, name: &str) -> Result<()> {
+    /// The same as the function of this name; `false`: it was there already.
+    pub fn load(&self, name: &str) -> Result<bool> {
         let loaded = modules::loaded()?;
         let files = plan::files(&self.dep, name).unwrap_or_default();
         let (file, needed) = files.split_last().unwrap_or((&"", &[]));
         for other in needed.iter().filter(|f| !plan::is_live(&loaded, plan::name_of(f))) {
             self.tree.insert(other).context(format_args!("needs {}", plan::name_of(other)))?;
         }
-        self.tree.insert(file)?;
-        Ok(())
+        if plan::is_live(&loaded, name) { Ok(false) } else { self.tree.insert(file) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::console::Console;
-use super::drivers::{self, Drivers};
+use super::drivers::Drivers;
 use super::ground;
 use super::wanted::Wanted;
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use crate::sys::machine::{self, End};
 use crate::sys::supervise::crew::{Crew, Event, Job};
 use crate::sys::supervise::in_words;
 use crate::sys::wait::Deadline;
-use crate::sys::{clock, notify};
+use crate::sys::{clock, notify, timeline};
 
 /// What ends the machine, and what PID 1 takes so that nothing comes of it.
 const SIGNALS: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGPWR, Signal::SIGHUP];
@@ -100,12 +100,13 @@ impl Boot {
         if self.is_init && wanted.root.is_none() {
             ground::control_groups(wanted.has_old_cgroups);
         }
-        drivers::named(&wanted.modules, &mut self.console);
+        timeline::phase("modules");
+        self.drivers.named(&wanted.modules, &mut self.console);
         self.drivers.of_devices(&mut self.console);
-        let lo = Links::open().and_then(|l| l.set_up(&"lo".parse().map_err(Error::failed)?));
-        if let Err(error) = lo {
+        if let Err(error) = loopback() {
             self.console.say(4, &format!("warning: ip link set lo up: {error}"));
         }
+        timeline::phase("boot list");
         let mut count = 0;
         for line in &wanted.list {
             if line.respawn {
@@ -119,6 +120,9 @@ impl Boot {
         let steps = if count == 1 { "step" } else { "steps" };
         let age = after_kernel().map(|age| format!("; {age}")).unwrap_or_default();
         self.console.say(6, &format!("the boot list is done: {count} {steps} ({span}{age})"));
+        if self.is_init && wanted.root.is_none() {
+            timeline::leave(&format!("the boot list is done: {count} {steps}"));
+        }
         Ok(())
     }
 
@@ -242,6 +246,10 @@ impl Boot {
         let console = &mut self.console;
         self.crew.end(at, &mut |crew, event| late(console, crew, event));
     }
+}
+
+fn loopback() -> Result<()> {
+    Links::open()?.set_up(&"lo".parse().map_err(Error::failed)?)
 }
 
 /// What is still said while all is stopped.

@@ -1,6 +1,7 @@
 use std::time::Instant;
 
 use crate::applet::kernel_module::{self, Lists, State};
+use crate::error::{Error, Result};
 use crate::plan::init::text;
 use crate::plan::modules as plan;
 use crate::sys::modules::devices;
@@ -24,6 +25,32 @@ impl Drivers {
         Self { lists, tried: Vec::new() }
     }
 
+    /// Loads these modules; one that cannot be is a warning: what needs it will say why it does.
+    pub fn named(&self, names: &[String], console: &mut Console) {
+        let started = Instant::now();
+        let mut loaded = Vec::new();
+        for name in names {
+            match self.one(name) {
+                Ok(true) => loaded.push(name.clone()),
+                Ok(false) => {}
+                Err(error) => console.say(4, &format!("warning: module {name}: {error}")),
+            }
+        }
+        say(&loaded, started, console);
+    }
+
+    fn one(&self, name: &str) -> Result<bool> {
+        if let Some((lists, _)) = self.lists.as_ref().filter(|(lists, _)| lists.has(name)) {
+            return lists.load(name);
+        }
+        match kernel_module::state(name)? {
+            State::Live => Ok(false),
+            // Its file is missing: the error says which.
+            State::Loadable => kernel_module::load(name).map(|()| true),
+            State::Unknown => Err(Error::failed("this kernel has no such module")),
+        }
+    }
+
     /// Loads what modules.alias has for the devices that are there; a bus that comes with its driver
     /// brings more devices: until there is nothing new.
     pub fn of_devices(&mut self, console: &mut Console) {
@@ -40,7 +67,8 @@ impl Drivers {
                 if lists.has(name) {
                     is_new = true;
                     match lists.load(name) {
-                        Ok(()) => loaded.push(name.to_owned()),
+                        Ok(true) => loaded.push(name.to_owned()),
+                        Ok(false) => {}
                         // A driver may find that its device is none of its own.
                         Err(error) => console.note("init", 6, &format!("module {name}: {error}")),
                     }
@@ -56,23 +84,6 @@ impl Drivers {
         let found = plan::wanted(aliases, &[alias.to_owned()]).first().copied().unwrap_or(name);
         kernel_module::bring(&[found]);
     }
-}
-
-/// Loads these modules; one that cannot be is a warning: what needs it will say why it does.
-pub fn named(names: &[String], console: &mut Console) {
-    let started = Instant::now();
-    let mut loaded = Vec::new();
-    for name in names {
-        let done = kernel_module::state(name).and_then(|state| match state {
-            State::Live => Ok(()),
-            State::Loadable => kernel_module::load(name).map(|()| loaded.push(name.clone())),
-            State::Unknown => Err(crate::error::Error::failed("this kernel has no such module")),
-        });
-        if let Err(error) = done {
-            console.say(4, &format!("warning: module {name}: {error}"));
-        }
-    }
-    say(&loaded, started, console);
 }
 
 fn say(loaded: &[String], started: Instant, console: &mut Console) {

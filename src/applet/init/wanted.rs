@@ -68,7 +68,11 @@ impl Wanted {
         let stays = wanted.root.is_none() && !args.once;
         wanted.list = list(args.boot.clone(), stays)?;
         let ip = own("ip").or_else(|| first("ip")).filter(|ip| !matches!(ip.as_str(), "" | "off" | "none"));
-        wanted.list.splice(0..0, network(ip.as_deref(), stays));
+        if let Some(ip) = ip {
+            wanted.list.insert(0, Line::applet("ipconfig"));
+            // Its first renewal is far off, and the boot is not to wait for its beginning.
+            wanted.list.extend((stays && text::is_dhcp(&ip)).then(keeper));
+        }
         Ok(wanted)
     }
 
@@ -79,11 +83,9 @@ impl Wanted {
     }
 }
 
-/// The network comes before the list, where it is asked for; who stays keeps a lease as well.
-fn network(ip: Option<&str>, stays: bool) -> impl Iterator<Item = Line> {
-    let keeper = Line { respawn: true, args: vec!["--keep".into()], ..Line::applet("ipconfig") };
-    let keeps = stays && ip.is_some_and(text::is_dhcp);
-    ip.map(|_| Line::applet("ipconfig")).into_iter().chain(keeps.then_some(keeper))
+/// Who stays keeps the lease that the network came with.
+fn keeper() -> Line {
+    Line { respawn: true, args: vec!["--keep".into()], ..Line::applet("ipconfig") }
 }
 
 /// A parameter of kboot's own that is no option of init's: for init alone, or for all.
