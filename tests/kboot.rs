@@ -14,8 +14,6 @@ mod auth_plugin;
 mod auth_proxy;
 #[path = "cases/binary.rs"]
 mod binary;
-#[path = "cases/boot.rs"]
-mod boot;
 #[path = "cases/bridge.rs"]
 mod bridge;
 #[path = "cases/bridge_check.rs"]

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::debian::emulate;
+use crate::support::machine::Machine;
 use crate::support::{Done, Scratch, binary, collect, finish, kboot, need, root, root_user, run, tool};
 
 /// The kernel of scripts/peers machine: where it is, and its version.
@@ -387,7 +388,7 @@ fn a_kernel_unpacks_it_and_its_modules_load() {
 /// As it comes, its /init being kboot.
 #[test]
 fn it_boots() {
-    let (Some((directory, _)), Some((modules, _))) = (machine(), modules_dir()) else { return };
+    let (Some(_), Some((modules, _))) = (machine(), modules_dir()) else { return };
     let (Some(busybox), Some(_)) = (need("busybox", "tools"), need("qemu-system-x86_64", "machine")) else {
         return;
     };
@@ -398,7 +399,7 @@ fn it_boots() {
     let words = ["br-netfilter", "nft_chain_nat", "nft_masq"].iter().flat_map(|m| ["--module", m]);
     let args: Vec<&str> = ["mkinitramfs", "--output", &image].into_iter().chain(args).chain(words).collect();
     run(&args).ok();
-    let console = emulate(&directory, Duration::from_secs(55), &image, "console=ttyS0 panic=-1 quiet", &[]);
+    let console = Machine::with_image(&image).unwrap().start().end();
     for line in [
         "kboot: modules br_netfilter nft_chain_nat nft_masq loaded (",
         "kboot: bridge cbr0 10.99.6.1/24 up (",

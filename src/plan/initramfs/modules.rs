@@ -52,7 +52,19 @@ impl Lists {
                 Found::Nothing => return Err(self.unknown(name)),
             }
         }
+        self.add_bus(&mut choice);
         Ok(choice)
+    }
+
+    /// A virtio device is behind a bus, whose driver no list has among what the device's needs. init loads
+    /// it for the devices that are there.
+    fn add_bus<'a>(&'a self, choice: &mut Choice<'a>) {
+        let is_virtio = choice.files.iter().any(|f| name_of(f) == "virtio");
+        for bus in ["virtio_pci", "virtio_mmio"].iter().filter(|_| is_virtio) {
+            if let Found::Modules(modules) = self.find(bus) {
+                self.add(choice, modules);
+            }
+        }
     }
 
     fn add<'a>(&'a self, choice: &mut Choice<'a>, modules: Vec<Vec<&'a str>>) {
@@ -143,6 +155,9 @@ kernel/arch/x86/crypto/crc32c-intel.ko.xz:
 kernel/net/netfilter/nf_tables.ko.xz: kernel/lib/libcrc32c.ko.xz
 kernel/a.ko.xz:
 kernel/b.ko.xz:
+kernel/virtio.ko.xz:
+kernel/virtio_pci.ko.xz: kernel/virtio.ko.xz
+kernel/virtio_net.ko.xz: kernel/virtio.ko.xz
 "
             .into(),
             alias: "\
@@ -180,6 +195,7 @@ softdep stp llc
             ("nf-tables", "crc32c-intel libcrc32c nf_tables", ""),
             ("a", "a b", ""),
             ("b ext4 stp", "a b llc stp", "ext4"),
+            ("virtio-net", "virtio virtio_net virtio_pci", ""),
             ("8250 ext4", "", "8250 ext4"),
             ("", "", ""),
         ];
