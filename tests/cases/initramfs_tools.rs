@@ -174,14 +174,14 @@ fn readmes_commands_as_written() {
         let done = debian.sh(&format!("set -e; export RELEASE={}; cd /src; {line}", debian.release));
         done.ok().to_owned()
     };
-    run(&block("## In an initramfs", "sh"));
+    run(&block("## Booting", "sh"));
     let listing = run("xz -dc target/initramfs.img | cpio -it");
     let module = format!("lib/modules/{}/kernel/net/netfilter/nft_masq.ko", debian.release);
     for path in ["init", "etc/kboot/boot", &module] {
         assert!(listing.lines().any(|l| l == path), "{path}:\n{listing}");
     }
     run("echo MODULES=list >/etc/initramfs-tools/conf.d/test; update-initramfs -c -k $RELEASE");
-    run(&block("**Beside a distribution's own.**", "sh"));
+    run(&block("### Beside a distribution", "sh"));
     let listing = run("lsinitramfs -l /boot/initrd.img-$RELEASE");
     for (mode, path) in [
         ("-rw-------", "etc/kboot/kubeconfig"),
