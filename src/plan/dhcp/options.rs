@@ -42,6 +42,10 @@ pub fn find(packet: &DhcpPacket<&[u8]>) -> Found {
     if routes.is_empty() {
         routes.extend(addresses(&option(packet, 3)).next().map(|via| Route::default_by(via.into())));
     }
+    // The kernel would refuse such a route, and with it the whole lease.
+    let is_there =
+        |via: std::net::IpAddr| via != packet.your_ip() && !via.is_loopback() && !via.is_multicast();
+    routes.retain(|r| r.via.is_none_or(is_there));
     let mut search = domains(&option(packet, 119));
     if search.is_empty() {
         search = text(packet, 15).split_whitespace().map(|d| d.trim_end_matches('.').to_owned()).collect();

@@ -30,6 +30,17 @@ fn ack(options: &[&[u8]]) -> Lease {
 }
 
 #[test]
+fn a_router_that_is_none_costs_its_route_alone() {
+    for (router, count) in [([10, 4, 0, 1], 1), ([10, 4, 0, 77], 0), ([127, 0, 0, 1], 0), ([224, 0, 0, 1], 0)]
+    {
+        let option = [&[3, 4][..], &router].concat();
+        assert_eq!(ack(&[&option]).routes.len(), count, "{router:?}");
+        let classless = [&[121, 5, 0][..], &router].concat();
+        assert_eq!(ack(&[&classless]).routes.len(), count, "{router:?}");
+    }
+}
+
+#[test]
 fn what_is_asked_is_as_the_rfc_writes_it() {
     let addr = "10.4.0.77".parse().unwrap();
     for (ask, broadcast, ciaddr, options) in [
