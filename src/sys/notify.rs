@@ -32,7 +32,8 @@ pub fn address() -> Option<&'static str> {
 /// Tells the service manager what is waited for, and that starting takes `extend` more (systemd 236
 /// and later: otherwise TimeoutStartSec would end the wait). Without a manager: nothing.
 pub fn waiting(status: &str, extend: std::time::Duration) {
-    send(&format!("STATUS={status}\nEXTEND_TIMEOUT_USEC={}", extend.as_micros()));
+    // It may quote what a server said, and each line of a message counts.
+    send(&format!("STATUS={}\nEXTEND_TIMEOUT_USEC={}", one_line(status), extend.as_micros()));
 }
 
 /// Sends lines of sd_notify(3), such as `READY=1`. Without a manager: nothing.
@@ -110,5 +111,8 @@ mod tests {
         send("READY=1");
         send("EXTEND_TIMEOUT_USEC=9\nSTATUS=waiting \tfor b");
         assert_eq!((listener.status().as_deref(), listener.status()), (Some("waiting for b"), None));
+        // A server's words are one line: else it would say READY in kboot's name.
+        waiting("NAK: no\nREADY=1\nMAINPID=1", std::time::Duration::from_secs(1));
+        assert_eq!(listener.status().as_deref(), Some("NAK: no READY=1 MAINPID=1"));
     }
 }
