@@ -59,6 +59,11 @@ pub fn value<'a>(parameters: &[Parameter<'a>], name: &str) -> Option<&'a str> {
     Some(found.value.unwrap_or_default())
 }
 
+/// The values of all of that name, in their order.
+pub fn values<'a>(parameters: &[Parameter<'a>], name: &str) -> impl Iterator<Item = &'a str> {
+    parameters.iter().filter(move |p| is_same_name(p.name, name)).map(|p| p.value.unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use crate::applet::APPLETS;
 use crate::error::{Context, Error, Result};
 use crate::plan::boot_list::{self, Line};
 use crate::plan::cmdline::{self, Parameter};
-use crate::plan::init::{switch_root, text};
+use crate::plan::init::{network, switch_root};
 use crate::plan::nearest::nearest;
 use crate::plan::shell;
 use crate::sys::{file, machine};
@@ -67,12 +67,9 @@ impl Wanted {
         };
         let stays = wanted.root.is_none() && !args.once;
         wanted.list = list(args.boot.clone(), stays)?;
-        let ip = own("ip").or_else(|| first("ip")).filter(|ip| !matches!(ip.as_str(), "" | "off" | "none"));
-        if let Some(ip) = ip {
-            wanted.list.insert(0, Line::applet("ipconfig"));
-            // Its first renewal is far off, and the boot is not to wait for its beginning.
-            wanted.list.extend((stays && text::is_dhcp(&ip)).then(keeper));
-        }
+        let (before, after) = network::steps(&line, !args.once, stays);
+        wanted.list.splice(0..0, before);
+        wanted.list.extend(after);
         Ok(wanted)
     }
 
@@ -81,11 +78,6 @@ impl Wanted {
         let init = self.init.as_deref().unwrap_or(switch_root::INITS[0]);
         shell::join(std::iter::once(init).chain(self.init_args.iter().map(String::as_str)))
     }
-}
-
-/// Who stays keeps the lease that the network came with.
-fn keeper() -> Line {
-    Line { respawn: true, args: vec!["--keep".into()], ..Line::applet("ipconfig") }
 }
 
 /// A parameter of kboot's own that is no option of init's: for init alone, or for all.

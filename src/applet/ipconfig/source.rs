@@ -32,29 +32,21 @@ pub fn params(args: &Args, report: &mut Report) -> Result<Vec<Param>> {
     ip_param::check(&params).map_err(wrong)?;
     params.sort_by_key(|p| p.device.is_none());
     if let Some(first) = params.first_mut() {
-        let servers: Result<Vec<_>> = all(&line, "nameserver").map(server).collect();
+        let servers: Result<Vec<_>> = cmdline::values(&line, "nameserver").map(server).collect();
         first.dns.extend(servers?);
     }
     Ok(params)
 }
 
-fn all<'a>(line: &[Parameter<'a>], name: &str) -> impl Iterator<Item = &'a str> {
-    line.iter().filter(move |p| cmdline::is_same_name(p.name, name)).map(|p| p.value.unwrap_or_default())
-}
-
-/// `kboot.ip=`, else `ip=`, which others may read as well.
+/// `ip=`, which others may read as well; `kboot.ip=` has come as the option.
 fn of_kernel(line: &[Parameter<'_>]) -> Result<(Vec<Param>, String)> {
-    for name in ["kboot.ip", "ip"] {
-        let parse = |text: &str| {
-            text.parse().map_err(|why| Error::usage(format!("kernel parameter {name}={text}: {why}")))
-        };
-        let found: Result<Vec<Param>> = all(line, name).map(parse).collect();
-        match found? {
-            none if none.is_empty() => {}
-            found => return Ok((found, format!("kernel parameter {name}="))),
-        }
+    let parse =
+        |text: &str| text.parse().map_err(|why| Error::usage(format!("kernel parameter ip={text}: {why}")));
+    let found: Result<Vec<Param>> = cmdline::values(line, "ip").map(parse).collect();
+    match found? {
+        none if none.is_empty() => Ok((vec![Param::dhcp(None)], "default".to_owned())),
+        found => Ok((found, "kernel parameter ip=".to_owned())),
     }
-    Ok((vec![Param::dhcp(None)], "default".to_owned()))
 }
 
 /// dracut's `nameserver=`.

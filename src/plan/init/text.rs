@@ -30,12 +30,6 @@ pub fn span(millis: u128) -> String {
     }
 }
 
-/// Whether `ip=` (kernel's nfsroot.rst: the 7th field, or one word) asks for an address by DHCP.
-pub fn is_dhcp(ip: &str) -> bool {
-    let method = if ip.contains(':') { ip.split(':').nth(6).unwrap_or_default() } else { ip };
-    matches!(method, "dhcp" | "on" | "any" | "both")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,19 +54,6 @@ mod tests {
             [(0, "0 ms"), (999, "999 ms"), (1000, "1.00 s"), (1628, "1.62 s"), (75_200, "75 s")]
         {
             assert_eq!(span(millis), text);
-        }
-    }
-
-    #[test]
-    fn who_asks_for_dhcp() {
-        for (ip, expected) in [
-            ("dhcp", true),
-            (":::::eth0:dhcp", true),
-            ("10.0.2.15::10.0.2.2:255.255.255.0:n1:eth0:off", false),
-            ("10.0.2.15::10.0.2.2:255.255.255.0", false),
-            ("off", false),
-        ] {
-            assert_eq!(is_dhcp(ip), expected, "{ip}");
         }
     }
 }
