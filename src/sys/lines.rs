@@ -46,8 +46,9 @@ impl Lines {
     pub fn take(&mut self, all: bool) -> Vec<String> {
         let mut lines = Vec::new();
         let mut chunk = [0; 4096];
-        // No more at a time: whoever writes without end shall not keep everybody else waiting.
-        for _ in 0..64 {
+        // No more at a time, of one that goes on: whoever writes without end shall not keep everybody else
+        // waiting, signals least of all. 64: all that a pipe holds (pipe(7)).
+        for _ in 0..if all { 64 } else { 1 } {
             let Ok(count @ 1..) = read(&self.reader, &mut chunk) else { break };
             for &byte in &chunk[..count] {
                 if byte == b'\n' || self.partial.len() == LONGEST {
@@ -87,6 +88,9 @@ mod tests {
         write(lines.writer(), &[b'x'; LONGEST + 1]).unwrap();
         let lengths: Vec<usize> = lines.take(true).iter().map(String::len).collect();
         assert_eq!(lengths, [LONGEST, 1]);
+        // Who writes without end is heard by pieces.
+        write(lines.writer(), &b"y\n".repeat(6000)).unwrap();
+        assert_eq!((lines.take(false).len(), lines.take(true).len()), (2048, 3952));
         assert!(lines.stream().contains(':') && lines.take(true).is_empty());
     }
 }
