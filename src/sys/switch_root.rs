@@ -13,9 +13,6 @@ use crate::sys::{mount, stdio};
 /// As many symbolic links as the kernel follows in one path.
 const MOST_LINKS: u32 = 40;
 
-/// What moves over as it is mounted; /run has what was done so far.
-const MOVED: [&str; 4] = ["dev", "proc", "sys", "run"];
-
 /// Whether a path, as it will be seen from inside the new root, is a file that can be run.
 pub fn is_executable(root: &Path, path: &str) -> bool {
     let found = inside(root, Path::new(path)).and_then(|p| fs::metadata(p).ok());
@@ -49,16 +46,17 @@ fn inside(root: &Path, path: &Path) -> Option<PathBuf> {
 }
 
 /// Makes it the root of this process, and empties the old one. Descriptors 0 to 2 are the console's anew.
-pub fn switch(new_root: &Path) -> Result<()> {
+/// The directories `moved` go over as they are mounted.
+pub fn switch(new_root: &Path, moved: &[&str]) -> Result<()> {
     let old = mount::device_of(Path::new("/"));
-    for name in MOVED {
-        let (from, to) = (Path::new("/").join(name), new_root.join(name));
-        if !mount::is_mount_point(&from) {
+    for path in moved {
+        let (from, to) = (Path::new(path), new_root.join(path.trim_start_matches('/')));
+        if !mount::is_mount_point(from) {
             continue;
         }
         let _ = fs::create_dir(&to);
-        if mount::is_mount_point(&to) || mount::shift(&from, &to).is_err() {
-            mount::detach(&from);
+        if mount::is_mount_point(&to) || mount::shift(from, &to).is_err() {
+            mount::detach(from);
         }
     }
     chdir(new_root).context(new_root.display())?;

@@ -5,6 +5,9 @@
 pub const INITS: [&str; 5] =
     ["/sbin/init", "/lib/systemd/systemd", "/usr/lib/systemd/systemd", "/etc/init", "/bin/init"];
 
+/// What moves over as it is mounted; /run has what was done so far.
+pub const MOVED: [&str; 4] = ["/dev", "/proc", "/sys", "/run"];
+
 /// What is found.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools)] // each is a fact of its own
@@ -42,8 +45,11 @@ pub fn refusal(facts: &Facts<'_>) -> Option<String> {
     if !facts.old_is_ram {
         return Some("the root is neither ramfs nor tmpfs: what it holds is kept".into());
     }
+    let moved = MOVED.iter().find(|dir| std::path::Path::new(new).starts_with(dir));
     match (facts.init, facts.asked) {
-        (Some(_), _) => None,
+        (Some(_), _) => moved.map(|dir| {
+            format!("{new}: {dir} moves into the new root, which cannot lie in it: mount it elsewhere")
+        }),
         (None, Some(asked)) => Some(format!("{asked} is no executable file in the new root")),
         (None, None) => {
             Some(format!("the new root has no init: looked for {}: name one by init=", INITS.join(", ")))
@@ -55,6 +61,7 @@ pub fn refusal(facts: &Facts<'_>) -> Option<String> {
 pub fn device(root: &str) -> Result<Option<&str>, String> {
     match root {
         "" | "none" => Ok(None),
+        "/dev/nfs" => Err(format!("{root}: a root by NFS is mounted by a step: name its directory here")),
         path if path.starts_with('/') => Ok(Some(path)),
         other => Err(format!(
             "{other}: only a path is understood here, such as /dev/vda1: UUID=, LABEL= and their like need udev"
@@ -90,6 +97,11 @@ mod tests {
                 "/newroot is no mount point of another file system: mount the new root there",
             ),
             (
+                Facts { new_root: "/run/root", ..fine.clone() },
+                "/run/root: /run moves into the new root, which cannot lie in it: mount it elsewhere",
+            ),
+            (Facts { new_root: "/running", ..fine.clone() }, ""),
+            (
                 Facts { has_init_file: false, ..fine.clone() },
                 "/init is not a regular file: this is no initramfs, and what it holds is kept",
             ),
@@ -117,6 +129,7 @@ mod tests {
         for (root, expected) in [("", None), ("none", None), ("/dev/vda", Some("/dev/vda"))] {
             assert_eq!(device(root), Ok(expected));
         }
+        assert!(device("/dev/nfs").is_err());
         for root in ["UUID=1234", "LABEL=x", "PARTUUID=1-02", "vda1", "ZFS=tank"] {
             assert!(device(root).unwrap_err().starts_with(&format!("{root}: only a path")));
         }
