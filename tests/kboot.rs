@@ -96,6 +96,8 @@ mod init;
 mod init_machine;
 #[path = "cases/init_root.rs"]
 mod init_root;
+#[path = "cases/init_stop.rs"]
+mod init_stop;
 #[path = "cases/initramfs_tools.rs"]
 mod initramfs_tools;
 #[path = "cases/input.rs"]

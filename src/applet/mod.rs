@@ -141,8 +141,9 @@ fn call(applet: &'static Applet, argv: &[OsString]) -> Result<()> {
     report.json = before_dashes.clone().any(|w| w == "--json");
     report.dry_run = before_dashes.clone().any(|w| w == "--dry-run");
     let result = scan_and_run(applet, argv, &mut report);
-    // Whatever went wrong: should PID 1 end, the kernel would panic.
-    let result = if is_init { result.map_err(init::in_trouble) } else { result };
+    // Whatever went wrong, or right: should PID 1 end, the kernel would panic.
+    let result =
+        if is_init { result.and_then(|()| init::is_over()).map_err(init::in_trouble) } else { result };
     report.finish(result)
 }
 

@@ -1,17 +1,16 @@
 //! The kernel's word that devices came or went (netlink, NETLINK_KOBJECT_UEVENT).
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
 };
 
 use crate::error::{Context, Result};
-use crate::sys::wait::Deadline;
 
-/// How long one wait is at the most: a look more now and then does no harm.
-const LONGEST: std::time::Duration = std::time::Duration::from_secs(30);
+/// UEVENT_BUFFER_SIZE (linux/kobject.h) and the event's name: none is longer.
+const LONGEST: usize = 4096;
 
 /// A socket on which the kernel tells.
 pub struct Events(OwnedFd);
@@ -27,14 +26,43 @@ impl Events {
         Ok(Self(fd))
     }
 
-    /// Sleeps until something happens to a device, or the deadline passes. What came is dropped: devices
-    /// are looked at where they are.
-    pub fn wait(&self, deadline: &Deadline) {
-        let millis = u16::try_from(deadline.attempt(LONGEST).as_millis() + 1).unwrap_or(u16::MAX);
-        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        let _ = poll(&mut fds, PollTimeout::from(millis));
-        let mut event = [0; 4096];
-        // An overrun (ENOBUFS) is news too; it ends with the next look.
-        while recv(self.0.as_raw_fd(), &mut event, MsgFlags::empty()).is_ok() {}
+    /// The aliases of devices that came or went since; an empty one where some events were lost. What came
+    /// without one (a disk, a link) has only to wake who looks for it.
+    pub fn aliases(&self) -> Vec<String> {
+        let (mut found, mut event) = (Vec::new(), [0; LONGEST]);
+        loop {
+            match recv(self.0.as_raw_fd(), &mut event, MsgFlags::empty()) {
+                Ok(length) => found.extend(alias(&event[..length])),
+                Err(Errno::ENOBUFS) => found.push(String::new()),
+                Err(Errno::EINTR) => {}
+                Err(_) => return found,
+            }
+        }
+    }
+}
+
+impl AsFd for Events {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// `ACTION@PATH`, then `NAME=VALUE`, each with a NUL behind it (lib/kobject_uevent.c).
+fn alias(event: &[u8]) -> Option<String> {
+    let value = event.split(|b| *b == 0).find_map(|field| field.strip_prefix(b"MODALIAS="))?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_an_alias_or_none() {
+        let event =
+            b"add@/devices/pci0000:00/0000:00:03.0\0ACTION=add\0SUBSYSTEM=pci\0MODALIAS=pci:v1\0SEQNUM=7\0";
+        assert_eq!(alias(event).as_deref(), Some("pci:v1"));
+        assert_eq!(alias(b"add@/x\0ACTION=add\0XMODALIAS=pci:v1\0"), None);
+        assert_eq!(alias(b""), None);
     }
 }

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use crate::support::{Done, Scratch, binary, collect, finish, need, root_user, run, tool, until};
 
 /// PID 1 of its own namespaces, with these options.
-fn contained(args: &[&str]) -> Command {
+pub fn contained(args: &[&str]) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--", "unshare", "--net", "--mount", "--propagation", "private"]);
     command.args(["--pid", "--fork", "--kill-child", "--mount-proc"]).arg(binary()).arg("init").args(args);
@@ -18,7 +18,7 @@ fn contained(args: &[&str]) -> Command {
 }
 
 /// Its pid outside.
-fn pid_of_init(unshare: &Child) -> i32 {
+pub fn pid_of_init(unshare: &Child) -> i32 {
     let mut pid = None;
     until("unshare has a child", || {
         let found = Command::new("pgrep").args(["-P", &unshare.id().to_string()]).output().unwrap();
@@ -45,7 +45,7 @@ respawn /bin/sh $DIR/service second # started after
 ";
 
 /// Says when it starts and when it is told to end, which takes it a moment.
-const SERVICE: &str = "cd \"${0%/*}\"; echo \"start $1\" >>events
+pub const SERVICE: &str = "cd \"${0%/*}\"; echo \"start $1\" >>events
 trap 'sleep 0.1; echo \"end $1\" >>events; exit 0' TERM
 while :; do sleep 0.02; done
 ";
@@ -69,7 +69,9 @@ fn it_stays_reaps_restarts_and_stops_in_order() {
     until("orphans are reaped", || children().lines().count() == 2 && !children().contains('Z'));
     tool("pkill", &["-KILL", "-P", &init.to_string(), "-f", "service first"]);
     until("it is started again", || events().matches("start first").count() == 2);
-    kill(Pid::from_raw(init), Signal::SIGHUP).unwrap();
+    for nothing in [Signal::SIGHUP, Signal::SIGQUIT] {
+        kill(Pid::from_raw(init), nothing).unwrap();
+    }
     kill(Pid::from_raw(init), Signal::SIGTERM).unwrap();
     let done = collect(child);
     assert_eq!(done.code, 0, "{done:?}");
@@ -197,7 +199,7 @@ fn the_steps_alone() {
     );
 }
 
-fn lines_last(done: &Done) -> String {
+pub fn lines_last(done: &Done) -> String {
     lines(done).pop().unwrap()
 }
 

@@ -115,7 +115,7 @@ fn the_network_comes_before_the_list_and_its_lease_is_kept() {
     let console = booted(machine);
     let at = |text: &str| console.find(text).unwrap_or_else(|| panic!("{text}: {console}"));
     assert!(at("kboot: ipconfig ") < at("inet 10.0.2.15/24") && at("default via 10.0.2.2") > 0, "{console}");
-    assert!(at("kboot: ipconfig started, and kept running") < at("inet 10.0.2.15/24"), "{console}");
+    assert!(at("inet 10.0.2.15/24") < at("kboot: ipconfig started, and kept running"), "{console}");
 }
 
 #[test]
@@ -158,6 +158,53 @@ fn a_list_that_is_wrong_is_said_and_nothing_of_it_is_run() {
         timeless_lines(&console),
         [
             "init: --boot (kboot.boot=) line 2: regis ter: applet not found: did you mean register? (a program needs its path)",
+            "the machine restarts at once (panic=-1)",
+            "stopping, then restarting the machine",
+        ],
+        "{console}"
+    );
+}
+
+/// Ctrl-Alt-Del is init's: who waits for a disk for ever is to hear it.
+#[test]
+fn a_root_that_does_not_come_can_be_given_up() {
+    let Some(mut machine) = Machine::with_init() else { return };
+    machine.parameters = "panic=0 quiet root=/dev/vdz kboot.timeout=forever".into();
+    let running = machine.start();
+    running.until("kboot: waiting for /dev/vdz (1 s)");
+    running.monitor("sendkey ctrl-alt-delete");
+    let console = running.end();
+    assert!(console.contains("kboot: stopping, then restarting the machine\n"), "{console}");
+}
+
+/// The card is put in while it is waited for, and nobody has named its driver.
+#[test]
+fn a_device_that_comes_late_gets_its_driver() {
+    let Some(mut machine) = Machine::with_init() else { return };
+    machine.modules(&NETWORK, "", <[u8]>::to_vec);
+    machine.devices = ["-nic", "none", "-netdev", "user,id=late"].map(str::to_owned).into();
+    machine.parameters = "panic=-1 quiet kboot.boot=\"ipconfig --timeout 40\"".into();
+    let running = machine.start();
+    running.until("waiting for a network link");
+    running.monitor("device_add virtio-net-pci,netdev=late");
+    running.until("the boot list is done");
+    running.monitor("sendkey ctrl-alt-delete");
+    let console = running.end();
+    assert!(console.contains("kboot: ipconfig eth0 10.0.2.15/24 via 10.0.2.2"), "{console}");
+}
+
+/// Should PID 1 end, the kernel would panic.
+#[test]
+fn a_machine_that_was_to_say_what_it_would_do_does_not_panic() {
+    let Some(mut machine) = Machine::with_init() else { return };
+    machine.file("etc/kboot/boot", "bridge --subnet 10.82.9.1/24\n");
+    machine.parameters = "panic=-1 quiet kboot.dry-run".into();
+    let console = machine.start().end();
+    assert!(console.contains("bridge --subnet 10.82.9.1/24\n") && !console.contains("panic -"), "{console}");
+    assert_eq!(
+        timeless_lines(&console),
+        [
+            "init: has said what it was asked (dry-run, help), and nothing was booted",
             "the machine restarts at once (panic=-1)",
             "stopping, then restarting the machine",
         ],

@@ -1,3 +1,4 @@
+use std::os::fd::AsFd;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -14,20 +15,24 @@ use crate::sys::link::Links;
 use crate::sys::machine::{self, End};
 use crate::sys::supervise::crew::{Crew, Event, Job};
 use crate::sys::supervise::in_words;
+use crate::sys::uevent::Events;
 use crate::sys::wait::Deadline;
 use crate::sys::{clock, notify, timeline};
 
 /// What ends the machine, and what PID 1 takes so that nothing comes of it.
-const SIGNALS: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGPWR, Signal::SIGHUP];
+const SIGNALS: [Signal; 5] =
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGPWR, Signal::SIGHUP, Signal::SIGQUIT];
 
 /// How often what is waited for is drawn anew.
-const DRAWN_EVERY: Duration = Duration::from_secs(1);
+pub const DRAWN_EVERY: Duration = Duration::from_secs(1);
 
 /// One boot.
 pub struct Boot {
     pub console: Console,
     pub crew: Crew,
     pub drivers: Drivers,
+    /// Devices that come later; `None`: another loads their drivers.
+    events: Option<Events>,
     /// A signal has asked for it.
     pub asked: Option<End>,
     /// It goes on when the list is done, and must not end while the machine runs.
@@ -57,6 +62,8 @@ impl Boot {
         boot.console.say(6, &format!("init {version}{age}"));
         if machine::is_first() && machine::is_whole() {
             machine::take_ctrl_alt_del();
+            // Before the first look: nothing comes unseen between the two.
+            boot.events = Events::listen().ok();
         }
         let missing: Vec<&str> = if is_once { Vec::new() } else { ground::missing().collect() };
         if !missing.is_empty() && machine::is_whole() {
@@ -72,6 +79,7 @@ impl Boot {
             console: Console::open(),
             crew,
             drivers: Drivers::new(),
+            events: None,
             asked: None,
             is_init: true,
             step: None,
@@ -179,11 +187,14 @@ impl Boot {
     /// Sleeps until something happens, or until then, and hears it.
     pub fn turn(&mut self, until: Option<Instant>) -> Vec<i32> {
         let mut reaped = Vec::new();
-        for event in self.crew.turn(until) {
+        for event in self.crew.turn_or(until, self.events.as_ref().map(AsFd::as_fd)) {
             if let Event::Reaped(pid) = event {
                 reaped.push(pid);
             }
             self.hear(event);
+        }
+        if let Some(events) = &self.events {
+            self.drivers.of_new(&events.aliases(), &mut self.console);
         }
         reaped
     }

@@ -13,6 +13,8 @@ pub struct Drivers {
     /// With modules.alias; `None`: no modules for this kernel.
     lists: Option<(Lists, String)>,
     tried: Vec<String>,
+    /// The aliases of the devices that were there.
+    seen: Vec<String>,
 }
 
 impl Drivers {
@@ -22,7 +24,7 @@ impl Drivers {
             let aliases = lists.aliases();
             (lists, aliases)
         });
-        Self { lists, tried: Vec::new() }
+        Self { lists, tried: Vec::new(), seen: Vec::new() }
     }
 
     /// Loads these modules; one that cannot be is a warning: what needs it will say why it does.
@@ -59,7 +61,8 @@ impl Drivers {
         let (mut loaded, mut is_new) = (Vec::new(), true);
         while is_new {
             is_new = false;
-            for name in plan::wanted(aliases, &devices()) {
+            self.seen = devices();
+            for name in plan::wanted(aliases, &self.seen) {
                 if self.tried.iter().any(|t| t == name) {
                     continue;
                 }
@@ -76,6 +79,13 @@ impl Drivers {
             }
         }
         say(&loaded, started, console);
+    }
+
+    /// Looks again, if one of these devices is of a kind that was not there.
+    pub fn of_new(&mut self, aliases: &[String], console: &mut Console) {
+        if aliases.iter().any(|alias| !self.seen.contains(alias)) {
+            self.of_devices(console);
+        }
     }
 
     /// Loads the first module that goes by an alias, such as `fs-xfs`; the module's own name will do too.

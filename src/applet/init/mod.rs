@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::sys::machine;
 use crate::sys::wait::Deadline;
 use boot::Boot;
-pub use trouble::in_trouble;
+pub use trouble::{in_trouble, is_over};
 use wanted::Wanted;
 
 /// The table's entry.

@@ -3,15 +3,14 @@ use std::time::Instant;
 
 use nix::mount::MsFlags;
 
-use super::boot::Boot;
+use super::boot::{Boot, DRAWN_EVERY};
 use super::wanted::Wanted;
 use crate::error::{Context, Error, Result};
 use crate::plan::init::filesystem;
-use crate::plan::init::switch_root::{Facts, INITS, refusal};
+use crate::plan::init::switch_root::{Facts, INITS, MOVED, refusal};
 use crate::sys::child::Settings;
-use crate::sys::uevent::Events;
 use crate::sys::wait::Deadline;
-use crate::sys::{exec, machine, mount, switch_root};
+use crate::sys::{exec, machine, mount, switch_root, timeline};
 
 /// Where a device is mounted.
 const NEW_ROOT: &str = "/newroot";
@@ -42,25 +41,25 @@ impl Boot {
         }
         let init = init.unwrap_or_default();
         self.console.say(6, &format!("switch_root {directory} {init}"));
-        switch_root::switch(new_root).context("switch_root")?;
+        switch_root::switch(new_root, &MOVED).context("switch_root")?;
         Err(exec::exec(init, &wanted.init_args, std::env::vars_os().collect(), &Settings::default()))
     }
 
     fn mount_root(&mut self, root: &str, wanted: &Wanted, deadline: &Deadline) -> Result<()> {
+        timeline::phase("root");
         let device = Path::new(root);
-        let (events, started) = (Events::listen()?, Instant::now());
+        let (started, mut is_new) = (Instant::now(), true);
         while !mount::is_block_device(device) {
             if deadline.passed() {
                 return Err(Error::deadline(format!("no such device within {}", deadline.timeout())));
             }
-            // Its driver's bus may have come just now.
-            self.drivers.of_devices(&mut self.console);
-            if mount::is_block_device(device) {
-                break;
+            self.console.waiting(&format!("waiting for {root}"), started.elapsed().as_secs(), is_new);
+            is_new = false;
+            // Wakes for devices, loads their drivers, and hears Ctrl-Alt-Del.
+            self.turn(Some(Instant::now() + deadline.attempt(DRAWN_EVERY)));
+            if self.asked.is_some() {
+                return Err(Error::program(1));
             }
-            let seconds = started.elapsed().as_secs();
-            self.console.waiting(&format!("waiting for {root}"), seconds, seconds == 0);
-            events.wait(deadline);
         }
         let kind = wanted
             .root_kind

@@ -10,7 +10,14 @@ impl Boot {
         }
     }
 
-    /// Stops what runs, the last started first, then the rest, and ends the machine; in a container init
+    /// Stops what was started, the last first, then the rest.
+    pub fn stop_all(&mut self) {
+        let console = &mut self.console;
+        self.crew.stop(&mut |crew, event| late(console, crew, event));
+        self.crew.stop_rest(machine::signal_all, &mut |crew, event| late(console, crew, event));
+    }
+
+    /// Stops what runs, and ends the machine; in a container init
     /// ends alone.
     pub fn end(mut self, how: End) -> Result<()> {
         let is_machine = machine::is_whole();
@@ -20,9 +27,7 @@ impl Boot {
             End::PowerOff => "stopping, then turning the machine off",
         };
         self.console.say(6, what);
-        let console = &mut self.console;
-        self.crew.stop(&mut |crew, event| late(console, crew, event));
-        self.crew.stop_rest(machine::signal_all, &mut |crew, event| late(console, crew, event));
+        self.stop_all();
         if !is_machine {
             return Ok(());
         }

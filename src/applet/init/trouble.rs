@@ -12,6 +12,14 @@ use crate::sys::sysctl;
 /// What kboot.rescue alone means: the first of these that is there.
 const SHELLS: [&str; 4] = ["/bin/sh", "/bin/bash", "/bin/busybox", "/usr/bin/busybox"];
 
+/// After `--dry-run` or `--help` nothing is left to do: a container may end then, a machine's PID 1 must not.
+pub fn is_over() -> Result<()> {
+    if machine::is_whole() {
+        return Err(Error::failed("has said what it was asked (dry-run, help), and nothing was booted"));
+    }
+    Ok(())
+}
+
 /// PID 1 cannot go on, and must not end while the machine runs. Returns in a container only.
 pub fn in_trouble(error: Error) -> Error {
     if !machine::is_whole() {
@@ -29,6 +37,7 @@ impl Boot {
     /// anew when the kernel, after a panic, would.
     pub fn trouble(mut self, error: Error) -> Error {
         if !machine::is_whole() {
+            self.stop_all();
             return error;
         }
         if !matches!(error.exit, Exit::Program(_)) {

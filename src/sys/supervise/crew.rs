@@ -73,13 +73,21 @@ pub struct Crew {
     listener: Option<notify::Listener>,
     members: Vec<Member>,
     is_stopping: bool,
+    /// Asked again while stopping: nobody is waited for.
+    is_hurried: bool,
 }
 
 impl Crew {
     /// With nobody in it. These signals become events.
     pub fn new(signals: &[Signal]) -> Result<Self> {
         let signals = Signals::take(signals)?;
-        Ok(Self { signals, listener: notify::Listener::open(), members: Vec::new(), is_stopping: false })
+        Ok(Self {
+            signals,
+            listener: notify::Listener::open(),
+            members: Vec::new(),
+            is_stopping: false,
+            is_hurried: false,
+        })
     }
 
     /// Starts a job, and gives back its number.
@@ -101,8 +109,9 @@ impl Crew {
         let mut environment = job.environment.clone();
         let path = if job.is_applet {
             environment.push(("JOURNAL_STREAM".into(), output.stream().into()));
-            let address = self.listener.iter().map(|l| (notify::VARIABLE.into(), l.address.clone().into()));
-            environment.extend(address);
+            // What a step waits for is shown: not what goes on beside it.
+            let listener = self.listener.iter().filter(|_| !job.is_kept);
+            environment.extend(listener.map(|l| (notify::VARIABLE.into(), l.address.clone().into())));
             exec::own()
         } else {
             exec::find(&job.name)?
@@ -122,13 +131,18 @@ impl Crew {
 
     /// Sleeps until something happens, or until then, and says what did.
     pub fn turn(&mut self, until: Option<Instant>) -> Vec<Event> {
+        self.turn_or(until, None)
+    }
+
+    /// The same, which ends as well when that descriptor has something to read.
+    pub fn turn_or(&mut self, until: Option<Instant>, other: Option<BorrowedFd<'_>>) -> Vec<Event> {
         let starts = self.members.iter().filter_map(|m| match m.state {
             State::Pausing { until } if !self.is_stopping => Some(until),
             _ => None,
         });
         let until = starts.chain(until).min();
         let mut fds: Vec<BorrowedFd<'_>> = self.members.iter().map(|m| m.output.reader()).collect();
-        fds.extend(self.listener.as_ref().map(AsFd::as_fd));
+        fds.extend(self.listener.as_ref().map(AsFd::as_fd).into_iter().chain(other));
         self.signals.wait(until, &fds);
         let mut events = Vec::new();
         // SIGCHLD goes with them: whoever ends later wakes the next turn.
@@ -185,12 +199,8 @@ impl Crew {
         for (signal, span) in [(Signal::SIGTERM, STOP_WITHIN), (Signal::SIGKILL, GONE_WITHIN)] {
             let State::Running { pid, .. } = self.members[at].state else { return };
             let _ = kill(Pid::from_raw(pid), signal);
-            let end = Instant::now() + span;
-            while matches!(self.members[at].state, State::Running { .. }) && Instant::now() < end {
-                for event in self.turn(Some(end)) {
-                    hear(self, event);
-                }
-            }
+            let is_there = |crew: &Self| matches!(crew.members[at].state, State::Running { .. });
+            self.wait_for(is_there, signal, span, hear);
         }
     }
 
@@ -207,11 +217,23 @@ impl Crew {
         self.is_stopping = true;
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
             signal_all(signal);
-            let end = Instant::now() + REST_WITHIN;
-            while has_children() && Instant::now() < end {
-                for event in self.turn(Some(end)) {
-                    hear(self, event);
-                }
+            self.wait_for(|_| has_children(), signal, REST_WITHIN, hear);
+        }
+    }
+
+    /// Until it is gone after that signal; after SIGTERM no longer than nobody asks once more.
+    fn wait_for(
+        &mut self,
+        is_there: impl Fn(&Self) -> bool,
+        after: Signal,
+        span: Duration,
+        hear: &mut dyn FnMut(&Self, Event),
+    ) {
+        let end = Instant::now() + span;
+        while is_there(self) && Instant::now() < end && !(self.is_hurried && after == Signal::SIGTERM) {
+            for event in self.turn(Some(end)) {
+                self.is_hurried |= matches!(event, Event::Signal(Signal::SIGTERM | Signal::SIGINT));
+                hear(self, event);
             }
         }
     }
