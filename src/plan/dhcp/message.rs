@@ -90,7 +90,8 @@ impl Client {
 
 /// What that message says to this client; `None`: it is not for it, or not to be understood.
 pub fn decode(client: &Client, bytes: &[u8]) -> Option<Answer> {
-    let packet = DhcpPacket::new_checked(bytes).ok()?;
+    let bytes = options::gathered(bytes);
+    let packet = DhcpPacket::new_checked(bytes.as_slice()).ok()?;
     let repr = DhcpRepr::parse(&packet).ok()?;
     if repr.transaction_id != client.xid || repr.client_hardware_address.0 != *client.mac.bytes() {
         return None;

@@ -22,6 +22,28 @@ const MOST_SERVERS: usize = 3;
 /// The least MTU that every host of IPv4 can do with (RFC 791).
 const LEAST_MTU: u16 = 576;
 
+/// Where the fixed part ends, and in it the fields that may hold options besides: `file`, `sname` (RFC 2131).
+const FIXED: usize = 240;
+const LENT: [(u8, std::ops::Range<usize>); 2] = [(1, 108..236), (2, 44..108)];
+
+/// The message with the options that stand in other fields (option 52, RFC 2132 9.3) behind the others.
+pub fn gathered(bytes: &[u8]) -> Vec<u8> {
+    let lent = options(bytes, FIXED..bytes.len()).into_iter().find(|o| o.first() == Some(&52));
+    let lent = lent.and_then(|o| o.get(2).copied()).unwrap_or(0);
+    let fields = LENT.into_iter().filter(|(bit, _)| lent & bit != 0).map(|(_, field)| field);
+    let all = std::iter::once(FIXED..bytes.len()).chain(fields).flat_map(|field| options(bytes, field));
+    [bytes.get(..FIXED).unwrap_or_default().to_vec(), all.flatten().collect()].concat()
+}
+
+/// Those of one field, each as it is written.
+fn options(bytes: &[u8], field: std::ops::Range<usize>) -> Vec<Vec<u8>> {
+    let (Some(fixed), Some(field)) = (bytes.get(..FIXED), bytes.get(field)) else { return Vec::new() };
+    let message = [fixed, field].concat();
+    let written = |kind, data: &[u8]| u8::try_from(data.len()).ok().map(|len| [&[kind, len], data].concat());
+    let packet = DhcpPacket::new_unchecked(message.as_slice());
+    packet.options().filter_map(|o| written(o.kind, o.data)).collect()
+}
+
 /// All of an option's parts together: a long one comes in several (RFC 3396).
 fn option(packet: &DhcpPacket<&[u8]>, kind: u8) -> Vec<u8> {
     packet.options().filter(|o| o.kind == kind).flat_map(|o| o.data.iter().copied()).collect()

@@ -30,6 +30,20 @@ fn ack(options: &[&[u8]]) -> Lease {
 }
 
 #[test]
+fn options_that_found_no_room_are_read_where_they_are() {
+    let put = |lent: u8| {
+        let mut bytes = answer(5, &[&[52, 1, lent], &[6, 4, 10, 4, 0, 3]]);
+        bytes[108..115].copy_from_slice(&[3, 4, 10, 4, 0, 1, 255]);
+        bytes[44..51].copy_from_slice(&[6, 4, 10, 4, 0, 9, 255]);
+        match decode(&client(), &bytes) {
+            Some(Answer::Ack(lease)) => (lease.routes.len(), lease.dns.len()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!([0, 1, 2, 3].map(put), [(0, 1), (1, 1), (0, 2), (1, 2)]);
+}
+
+#[test]
 fn a_router_that_is_none_costs_its_route_alone() {
     for (router, count) in [([10, 4, 0, 1], 1), ([10, 4, 0, 77], 0), ([127, 0, 0, 1], 0), ([224, 0, 0, 1], 0)]
     {
