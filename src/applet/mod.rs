@@ -1,5 +1,6 @@
 //! The applets: a static table, and from argv to one of them.
 
+mod boot_line;
 mod bridge;
 mod cli;
 mod cni_config;

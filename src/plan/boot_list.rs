@@ -115,12 +115,12 @@ fn variable(word: &str) -> Option<(String, String)> {
     is_name.then(|| (name.to_owned(), value.to_owned()))
 }
 
-/// What can be known of a list before its first step. `why_not` says what is wrong with an applet's name;
+/// What can be known of a list before its first step. `why_not` says what is wrong with an applet's line;
 /// `stays`: nothing else takes init's place in the end.
 pub fn check(
     list: &[Line],
     stays: bool,
-    why_not: &dyn Fn(&str) -> Option<String>,
+    why_not: &dyn Fn(&Line) -> Option<String>,
 ) -> Result<(), (usize, String)> {
     for line in list {
         let wrong = match line.program.as_str() {
@@ -131,7 +131,7 @@ pub fn check(
             "init" => Some("init does not run itself".to_owned()),
             path if path.starts_with('/') => None,
             path if path.contains('/') => Some(format!("{path}: a program's path begins with /")),
-            name => why_not(name),
+            _ => why_not(line),
         };
         if let Some(wrong) = wrong {
             return Err((line.number, wrong));
@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_list_is_judged_before_its_first_step() {
-        let why_not = |name: &str| (name != "bridge").then(|| format!("{name}: applet not found"));
+        let why_not =
+            |line: &Line| (line.program != "bridge").then(|| format!("{}: applet not found", line.program));
         for (text, stays, wrong) in [
             ("bridge\n/bin/x", false, None),
             ("respawn /bin/x", true, None),

@@ -101,7 +101,7 @@ fn what_is_said_of_steps_that_fail() {
         ("/bin/sh -c 'kill -9 $$'", 1, "kboot: /bin/sh failed: was killed by SIGKILL"),
         ("/no/such", 1, "kboot: /no/such failed: /no/such: no such program"),
         ("respawn /no/such", 1, "kboot: /no/such failed: /no/such: no such program"),
-        ("bridge --nmae x", 1, "kboot: bridge failed: unknown option --nmae: did you mean --name?"),
+        ("bridge --mtu 7", 1, "kboot: bridge failed: --mtu 7: is no MTU: give a number from 68 to 65535"),
         (
             "flannel-env --env-file /no/such --timeout 0",
             1,
@@ -124,6 +124,7 @@ fn a_wrong_list_is_one_line_and_nothing_is_run() {
     let dir = Scratch::new();
     for (line, why) in [
         ("brige", "brige: applet not found: did you mean bridge? (a program needs its path)"),
+        ("- bridge --nmae x", "bridge: unknown option --nmae: did you mean --name?"),
         ("bridge --name 'a", "a ' is not closed"),
         ("bridge --name $N", "a shell would expand the $: write it plainly"),
         ("init", "init does not run itself"),

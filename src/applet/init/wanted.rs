@@ -1,12 +1,11 @@
 use std::path::Path;
 
 use super::Args;
-use crate::applet::APPLETS;
+use crate::applet::boot_line;
 use crate::error::{Context, Error, Result};
 use crate::plan::boot_list::{self, Line};
 use crate::plan::cmdline::{self, Parameter};
 use crate::plan::init::{network, switch_root};
-use crate::plan::nearest::nearest;
 use crate::plan::shell;
 use crate::sys::{file, machine};
 
@@ -113,16 +112,6 @@ fn list(given: Option<String>, stays: bool) -> Result<Vec<Line>> {
         }
     };
     let lines: Vec<&str> = if source == path { text.lines().collect() } else { boot_list::cut(&text) };
-    let judged =
-        boot_list::parse(&lines).and_then(|list| boot_list::check(&list, stays, &why_not).map(|()| list));
-    judged.map_err(|(number, why)| Error::usage(format!("{source} line {number}: {why}")))
-}
-
-fn why_not(name: &str) -> Option<String> {
-    if APPLETS.iter().any(|a| a.name == name) {
-        return None;
-    }
-    let near = nearest(name, APPLETS.iter().map(|a| a.name));
-    let hint = near.map(|n| format!(": did you mean {n}?")).unwrap_or_default();
-    Some(format!("{name}: applet not found{hint} (a program needs its path)"))
+    boot_line::judge(&lines, stays)
+        .map_err(|(number, why)| Error::usage(format!("{source} line {number}: {why}")))
 }

@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::Args;
-use crate::applet::APPLETS;
+use crate::applet::boot_line;
 use crate::applet::install::own_path;
 use crate::applet::report::Report;
 use crate::error::{Context, Error, Result};
-use crate::plan::boot_list;
 use crate::plan::initramfs::modules::{Choice, Lists};
 use crate::plan::initramfs::{Image, What, elf};
 use crate::plan::modules::name_of;
@@ -30,7 +29,10 @@ pub fn gather(args: &Args, report: &mut Report) -> Result<Image> {
     if let Some(boot) = &args.boot {
         let context = format!("--boot {}", boot.display());
         judge(&file::read_named(boot).context("--boot")?).usage(&context)?;
-        add(&mut image, boot, "etc/kboot/boot", None).usage(&context)?;
+        let (_, mode) = look(boot).usage(&context)?;
+        // Not the umask's further bits: one list makes one image.
+        let mode = if mode & 0o004 == 0 { 0o600 } else { 0o644 };
+        add(&mut image, boot, "etc/kboot/boot", Some(mode)).usage(&context)?;
     }
     if !args.module.is_empty() {
         modules(args, &mut image, report)?;
@@ -46,11 +48,8 @@ pub fn gather(args: &Args, report: &mut Report) -> Result<Image> {
 
 /// What init would say of the list is better said now. Whether init stays, its parameters tell.
 fn judge(list: &str) -> Result<()> {
-    let lines: Vec<&str> = list.lines().collect();
-    let is_there = |name: &str| APPLETS.iter().any(|a| a.name == name);
-    let why_not = |name: &str| (!is_there(name)).then(|| format!("{name}: applet not found"));
-    let judged = boot_list::parse(&lines).and_then(|list| boot_list::check(&list, true, &why_not));
-    judged.map_err(|(number, why)| Error::failed(format!("line {number}: {why}")))
+    let judged = boot_line::judge(&list.lines().collect::<Vec<_>>(), true);
+    judged.map(drop).map_err(|(number, why)| Error::failed(format!("line {number}: {why}")))
 }
 
 fn kboot(program: &Path) -> Result<Image> {
