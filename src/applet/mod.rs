@@ -171,7 +171,9 @@ fn scan_and_run(applet: &'static Applet, argv: &[OsString], report: &mut Report)
     report.json = words.count("--json") > 0;
     report.dry_run = words.count("--dry-run") > 0;
     start_log(&words, &line, report);
-    for stranger in parameters::strangers(&line, Some(applet)) {
+    // Of what nothing reads, init tells: it is the first of a boot.
+    let meant_for = (applet.name != init::APPLET.name).then_some(applet);
+    for stranger in parameters::strangers(&line, meant_for) {
         report.warn(stranger);
     }
     if words.rest.is_some() && applet.rest.is_none() {

@@ -9,8 +9,10 @@ use crate::plan::nearest::nearest;
 /// What is kboot's on the kernel's command line.
 const PREFIX: &str = "kboot.";
 
-/// What is not an option's: `init` reads all but the last, which is `KBOOT_LOG`'s equal.
-const OTHERS: [&str; 6] = ["boot", "modules", "ip", "rescue", "root", "log"];
+/// What is not an option's: `init` reads these, but for the last two. `required` is for the scripts of other
+/// initramfs that run it; `log` is `KBOOT_LOG`'s equal.
+const OTHERS: [&str; 9] =
+    ["boot", "modules", "init.modules", "ip", "init.ip", "rescue", "root", "required", "log"];
 
 /// The parameter that is the variable's equal, such as `kboot.bridge.out-interface` for
 /// `KBOOT_BRIDGE_OUT_INTERFACE`; of several the last, as `plan::cmdline` has it. Dots, dashes and

@@ -81,6 +81,16 @@ fn a_typing_error_is_told_once_by_whom_it_was_meant_for() {
     assert_eq!(warned(&["register", "--help"]), 0);
 }
 
+/// What nobody reads is told by init, and not what it reads itself or its hooks do.
+#[test]
+fn init_tells_of_all_that_nothing_reads() {
+    let line = "kboot.wallpaper=blue kboot.required kboot.init.modules=llc kboot.init.ip=off kboot.rescue";
+    let Some(host) = booted_with(line) else { return };
+    let done = host.kboot(&["init", "--once", "--dry-run"]);
+    assert!(done.ok().contains("modprobe llc\n"), "{done:?}");
+    assert_eq!(done.stderr, "kboot init: warning: kernel parameter kboot.wallpaper: nothing reads it\n");
+}
+
 #[test]
 fn the_logs_setting_has_one_too() {
     let Some(host) = booted_with("kboot.log=error") else { return };
