@@ -95,14 +95,16 @@ fn the_same_input_makes_the_same_bytes() {
     let Some((modules, _)) = modules_dir().filter(|_| root_user()) else { return };
     let dir = Scratch::new();
     set_mode(&dir.0, 0o777);
-    let secret = dir.file("a", "x");
+    let (secret, boot) = (dir.file("a", "x"), dir.file("boot", "bridge\n"));
     let (one, two) = (dir.path("one"), dir.path("two"));
-    let args = format!("--module nf_tables --modules-dir {modules} --file {secret}:/x:0644");
+    let args = format!("--module nf_tables --modules-dir {modules} --file {secret}:/x:0644 --boot {boot}");
     let line = |umask: &str, at: &str, out: &str| {
         format!("umask {umask}; cd {at}; exec {} mkinitramfs {args} --output {out}", binary().display())
     };
     tool("sh", &["-c", &line("022", "/", &one)]);
-    tool("touch", &["-d", "2001-02-03", &secret]);
+    tool("touch", &["-d", "2001-02-03", &secret, &boot]);
+    // As a clone under umask 002 has it.
+    set_mode(&boot, 0o664);
     let words = [&NOBODY[..], &["env", "TZ=Asia/Tokyo", "LC_ALL=C.UTF-8", "sh", "-c"]].concat();
     tool(words[0], &[&words[1..], &[&line("077", &dir.path(""), &two)]].concat());
     assert!(fs::read(&one).unwrap() == fs::read(&two).unwrap());
@@ -211,8 +213,8 @@ fn a_secret_closes_the_image() {
     set_mode(&image, 0o644);
     let file = format!("{token}:/etc/kboot/token");
     let done = run(&["mkinitramfs", "--file", &file, "--output", &image]);
-    let warning = "kboot mkinitramfs: warning: /etc/kboot/token is not for everybody: the image is written with \
-        mode 0600; keep it from others\n";
+    let warning = "kboot mkinitramfs: warning: /etc/kboot/token is not for everybody: the image has mode 0600: \
+        keep the image from others\n";
     assert!(done.code == 0 && done.stderr.starts_with(warning), "{done:?}");
     assert_eq!(fs::metadata(&image).unwrap().mode() & 0o777, 0o600);
     // What is there already, but open, is closed.
@@ -222,6 +224,12 @@ fn a_secret_closes_the_image() {
     assert_eq!(fs::metadata(&image).unwrap().mode() & 0o777, 0o600);
     let json = run(&["mkinitramfs", "--json", "--file", &file, "--output", &image]).json();
     assert_eq!((json["outcome"].as_str(), json["found"]["entries"].as_u64()), (Some("unchanged"), Some(15)));
+    // Of stdout's file nobody knows the mode.
+    let line = format!("{} mkinitramfs --file {file} --output - >{}", binary().display(), dir.path("other"));
+    let done = finish(Command::new("sh").args(["-c", &line]));
+    let warning =
+        "kboot mkinitramfs: warning: /etc/kboot/token is not for everybody: keep the image from others";
+    assert_eq!(done.error(), (0, warning));
 }
 
 #[test]
@@ -231,6 +239,8 @@ fn what_cannot_be_done_is_one_line_and_leaves_nothing() {
     let large = dir.file("large", "");
     fs::File::options().write(true).open(&large).unwrap().set_len(1 << 32).unwrap();
     let wrong = dir.file("boot", "# one\nbrigde --name x\n");
+    let odd = dir.file("odd", "bridge --nmae x\n");
+    let own = dir.file("own", "bridge --name x\n");
     let modules = dir.path("6.1.0-9");
     fs::create_dir(&modules).unwrap();
     fs::write(format!("{modules}/modules.dep"), "kernel/net/bridge/bridge.ko:\n").unwrap();
@@ -242,7 +252,17 @@ fn what_cannot_be_done_is_one_line_and_leaves_nothing() {
             "--output /dev/null: is not a regular file: use --output - and redirect it".into(),
         ),
         (vec!["-o", "/no/such/x"], "--output /no/such/x: there is no such directory".into()),
-        (vec!["-o", &out, "--boot", &wrong], format!("--boot {wrong}: line 2: brigde: applet not found")),
+        (
+            vec!["-o", &out, "--boot", &wrong],
+            format!(
+                "--boot {wrong}: line 2: brigde: applet not found: did you mean bridge? (a program needs its path)"
+            ),
+        ),
+        (
+            vec!["-o", &out, "--boot", &odd],
+            format!("--boot {odd}: line 1: bridge: unknown option --nmae: did you mean --name?"),
+        ),
+        (vec!["-o", &own, "--boot", &own], format!("--output {own}: is a file that goes into it")),
         (vec!["-o", &out, "--boot", "/no/boot"], "--boot: /no/boot: No such file or directory".into()),
         (
             vec!["-o", &out, "--file", &large],
@@ -285,6 +305,7 @@ fn what_cannot_be_done_is_one_line_and_leaves_nothing() {
         assert_eq!(done.error(), (2, format!("kboot mkinitramfs: {error}").as_str()), "{args:?}");
         assert!(!Path::new(&out).exists(), "{args:?}");
     }
+    assert_eq!(fs::read_to_string(&own).unwrap(), "bridge --name x\n");
     let done = finish(kboot(&["mkinitramfs", "-o", &out]).env("SOURCE_DATE_EPOCH", "99999999999"));
     let error = "kboot mkinitramfs: SOURCE_DATE_EPOCH: is not a number of seconds below 2^32";
     assert_eq!(done.error(), (2, error));
@@ -423,4 +444,22 @@ fn an_image_without_modules_is_small() {
     let size = fs::metadata(&image).unwrap().len();
     println!("{}", done.ok());
     assert!(size <= 1_300_000, "{size} bytes");
+}
+
+/// Whatever variables the packers heed; -q is one of mkinitramfs's options.
+#[test]
+fn packed_it_is_the_same_anywhere() {
+    let dir = Scratch::new();
+    let pack = |how: &str, name: &str, variables: &[(&str, &str)]| {
+        let path = dir.path(name);
+        let mut build = Command::new(root().join("initramfs/build"));
+        build.env("KBOOT_BIN", binary()).envs(variables.iter().copied());
+        finish(build.args(["-q", "--compress", how, "--output", &path])).ok();
+        fs::read(path).unwrap()
+    };
+    let variables =
+        [("XZ_OPT", "--block-size=100000"), ("XZ_DEFAULTS", "-T0"), ("GZIP", "-1"), ("ZSTD_CLEVEL", "1")];
+    for how in ["xz", "gzip"] {
+        assert!(pack(how, "one", &[]) == pack(how, "two", &variables), "{how}");
+    }
 }

@@ -67,11 +67,12 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     };
     let mtime = mtime()?;
     let image = contents::gather(&args, report)?;
+    output.iter().try_for_each(|o| o.is_no_source_of(&image))?;
     report.found("entries", json!(image.entries().count()));
     if let Some(secret) = image.secret() {
-        report.warn(format!(
-            "/{secret} is not for everybody: the image is written with mode 0600; keep it from others"
-        ));
+        let is_file = matches!(output, Some(Output::File(_)));
+        let mode = if is_file { "the image has mode 0600: " } else { "" };
+        report.warn(format!("/{secret} is not for everybody: {mode}keep the image from others"));
     }
     output::write(&image, output.as_ref(), mtime, report)
 }

@@ -39,6 +39,19 @@ impl Output {
             _ => Ok(Self::File(path)),
         }
     }
+
+    /// Refuses to put the image in the place of a file that goes into it.
+    pub fn is_no_source_of(&self, image: &Image) -> Result<()> {
+        let number = |path: &Path| fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
+        let Self::File(path) = self else { return Ok(()) };
+        let own = number(path);
+        let is_own =
+            |what: &What| matches!(what, What::Copy(from, _) if own.is_some() && number(from) == own);
+        if image.entries().any(|(_, entry)| is_own(&entry.what)) {
+            return Err(Error::usage(format!("--output {}: is a file that goes into it", path.display())));
+        }
+        Ok(())
+    }
 }
 
 /// Lists the entries, or writes them, unless the file has them already.
