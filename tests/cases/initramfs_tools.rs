@@ -20,7 +20,8 @@ fn debian() -> Option<Debian> {
     debian.write(
         "/etc/kboot/files",
         0o644,
-        "# more\n/etc/secret/token:/etc/kboot/token:0400\n/etc/debian_version\n",
+        // Without the last line's end.
+        "# more\n/etc/secret/token:/etc/kboot/token:0400\n/etc/debian_version",
     );
     debian.write("/etc/secret/token", 0o644, "s3cret\n");
     debian.tells("ip -o addr show cbr7; ls /run/kboot");
@@ -79,7 +80,7 @@ fn debians_initramfs_tools_boot_through_kboot_into_systemd() {
     for line in ["kboot: modules br_netfilter nft-masq loaded (", "kboot: bridge cbr7 10.99.77.1/24 up ("] {
         assert!(before.contains(line), "{line}:\n{before}");
     }
-    assert!(after.contains("10.99.77.1/24"), "{after}");
+    assert!(after.contains("10.99.77.1/24") && after.contains("timeline"), "{after}");
 }
 
 #[test]
@@ -119,6 +120,37 @@ fn dracut_builds_its_module_in_and_boots_it() {
         console.split_once(UP).unwrap_or_else(|| panic!("no multi-user.target:\n{console}"));
     assert!(before.contains("kboot: bridge cbr7 10.99.77.1/24 up ("), "{before}");
     assert!(after.contains("10.99.77.1/24"), "{after}");
+}
+
+/// What an image lacks is found out now, not at boot.
+#[test]
+fn both_builders_tell_of_what_is_not_there() {
+    let Some(debian) = debian() else { return };
+    debian.write("/etc/kboot/modules", 0o644, "br_netfilter\next4 # built in\nbr_netfliter\n");
+    debian.write("/etc/initramfs-tools/conf.d/test", 0o644, "MODULES=list\nCOMPRESS=gzip\n");
+    let kver = &debian.release;
+    let update = (format!("update-initramfs -c -k {kver}"), "W", "E", format!("/boot/initrd.img-{kver}"));
+    let dracut = "dracut --no-hostonly --no-hostonly-cmdline --gzip --add kboot --quiet --force";
+    let dracut =
+        (format!("{dracut} --kver {kver} /boot/d.img"), "dracut", "dracut", "/boot/d.img".to_owned());
+    for (line, warning, error, image) in [update, dracut] {
+        let done = debian.sh(&line);
+        let module = format!("{warning}: kboot: kernel {kver} has no module br_netfliter: ");
+        assert!(done.code == 0 && done.stderr.contains(&module), "{done:?}");
+        assert!(!done.stderr.contains("ext4") && !done.stderr.contains("br_netfilter"), "{done:?}");
+        for (files, why) in [
+            ("/etc/nothing:/etc/one", "/etc/nothing: no such file (it is named in /etc/kboot/files)"),
+            ("/etc/fstab:etc/x\n", "/etc/fstab: the path in the image, etc/x, does not begin with /"),
+        ] {
+            std::fs::remove_file(debian.path(&image)).unwrap();
+            debian.write("/etc/kboot/files", 0o644, files);
+            let done = debian.sh(&line);
+            assert!(done.code != 0 && done.stderr.contains(&format!("{error}: kboot: {why}")), "{done:?}");
+            assert!(!debian.path(&image).exists(), "{files}");
+            debian.write(&image, 0o600, "");
+        }
+        debian.write("/etc/kboot/files", 0o644, "");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 #   /etc/kboot/boot      the boot list; where it is, the module is taken without being asked for
 #   /etc/kboot/modules   modules to load, one a line; without it those of a bridge with nf_tables
 #   /etc/kboot/files     more files, SRC[:DST[:MODE]], one a line; # begins a comment
-# shellcheck disable=SC2154 # dracutbasedir, dracutsysrootdir, initdir, moddir are dracut's
+# shellcheck disable=SC2154 # dracutbasedir, dracutsysrootdir, initdir, kernel, moddir are dracut's
 
 # Where kboot is; dracut's PATH has not all of them.
 program() {
@@ -30,13 +30,27 @@ depends() {
 }
 
 installkernel() {
-    local modules='bridge br_netfilter nf_tables nft_chain_nat nft_masq nft_ct'
+    local module modules='bridge br_netfilter nf_tables nft_chain_nat nft_masq nft_ct'
     if [[ -e ${dracutsysrootdir-}/etc/kboot/modules ]]; then
         modules=$(sed 's/#.*//' "${dracutsysrootdir-}/etc/kboot/modules")
     fi
     # Without hostonly: what is not loaded here may be needed there.
-    # shellcheck disable=SC2086
-    hostonly='' instmods $modules
+    for module in $modules; do
+        hostonly='' instmods -c -s "$module" || dwarn "kboot: kernel $kernel has no module $module: the boot list will not have it"
+    done
+}
+
+# put FROM TO [MODE]; what the boot list needs and is not there ends dracut.
+put() {
+    if [[ $2 != /* ]]; then
+        dfatal "kboot: $1: the path in the image, $2, does not begin with / (/etc/kboot/files)"
+        exit 1
+    fi
+    if ! inst_simple "$1" "$2"; then
+        dfatal "kboot: $1: no such file (it is named in /etc/kboot/files)"
+        exit 1
+    fi
+    [[ -z ${3-} ]] || chmod "$3" "$initdir/$2" || exit 1
 }
 
 install() {
@@ -44,10 +58,9 @@ install() {
     inst_simple "$(program)" /bin/kboot
     inst_multiple -o /etc/kboot/boot /etc/kboot/modules
     if [[ -e ${dracutsysrootdir-}/etc/kboot/files ]]; then
-        while IFS=: read -r from to mode; do
-            [[ -z $from || $from == '#'* ]] && continue
-            inst_simple "$from" "${to:-$from}" || dfatal "kboot: $from: no such file (it is named in /etc/kboot/files)"
-            [[ -z $mode ]] || chmod "$mode" "$initdir/${to:-$from}"
+        # The last line may lack its end.
+        while IFS=: read -r from to mode || [[ -n $from ]]; do
+            [[ -z $from || $from == '#'* ]] || put "$from" "${to:-$from}" "$mode"
         done <"${dracutsysrootdir-}/etc/kboot/files"
     fi
     inst_hook pre-mount 50 "$moddir/kboot.sh"
