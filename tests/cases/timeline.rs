@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -219,6 +220,10 @@ fn the_picture_is_well_formed_and_loads_nothing() {
     let picture = host.kboot(&["timeline", "--svg", "-"]).ok().to_owned();
     host.kboot(&["timeline", "--svg", "/run/boot.svg"]).ok();
     assert_eq!(fs::read_to_string(host.file("/run/boot.svg")).unwrap(), picture);
+    let file = || fs::metadata(host.file("/run/boot.svg")).unwrap().ino();
+    let before = file();
+    host.kboot(&["timeline", "--svg", "/run/boot.svg"]).ok();
+    assert_eq!(before, file(), "it is so already");
     host.sh("xmllint --noout --nonet /run/boot.svg");
     let every = |what: &str| host.sh(&format!("xmllint --xpath '{what}' /run/boot.svg 2>&1; true"));
     let titles = every("//*[local-name()=\"title\"]/text()");
@@ -249,4 +254,11 @@ fn damaged_records_are_left_out_and_named() {
     });
     assert_eq!((drawn.code, drawn.stderr.as_str()), (0, wanted.concat().as_str()));
     assert!(drawn.stdout.contains("\nregister "));
+}
+
+/// Of the many runs of these tests the machine's own boot is to know nothing: tests/support/runner.sh.
+#[test]
+fn these_tests_have_records_of_their_own() {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!root_user() || mounts.contains(" /run/kboot "), "not run by cargo: {mounts}");
 }

@@ -46,15 +46,21 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     report.found("runs", Value::Array(records));
     match args.svg {
         Some(path) if path.as_os_str() == "-" => report.data(&timeline::svg(&runs)),
-        Some(path) => report.carry_out(&[Picture(path)], |Picture(path)| {
-            file::write_atomic(path, timeline::svg(&runs).as_bytes(), 0o644)
-        }),
+        Some(path) => picture(path, &timeline::svg(&runs), report),
         None if runs.is_empty() => Ok(()),
         None => {
             let width = stdio::columns(&std::io::stdout()).unwrap_or(80).clamp(60, 200);
             report.data(&timeline::text(&runs, width))
         }
     }
+}
+
+fn picture(path: PathBuf, svg: &str, report: &mut Report) -> Result<()> {
+    if file::read_if_there(&path).is_ok_and(|there| there.as_deref() == Some(svg.as_bytes())) {
+        report.already(1);
+        return Ok(());
+    }
+    report.carry_out(&[Picture(path)], |Picture(path)| file::write_atomic(path, svg.as_bytes(), 0o644))
 }
 
 /// The records and what they say, by the start of their runs; damaged ones are warned of.
