@@ -45,7 +45,7 @@ fn all_of_it_goes_and_with_restore_the_host_is_as_it_was() {
         up(&host, path, &words);
         ends_with(&bridge(&host, path, RESTORE), "is gone");
         before.is_still(&host, &format!("{backend:?}"));
-        assert_eq!(host.sh("ls /run/kboot"), "lock\n");
+        assert_eq!(host.sh("ls /run/kboot"), "lock\ntimeline\n");
         let again = bridge(&host, path, DOWN);
         assert_eq!(again.error(), (0, "kboot bridge: br-pods is gone (0 changed, 0 already so)"));
         before.is_still(&host, "twice");

@@ -53,6 +53,7 @@ fn each_run_leaves_one_and_what_does_nothing_leaves_none() {
     for args in [
         &["bridge", "--help"][..],
         &["bridge", "--dry-run"],
+        &["bridge", "--check"],
         &["bridge", "--mtu", "7"],
         &["bridge", "--nonsense"],
         &["--list"],
