@@ -1,5 +1,5 @@
 //! The boot list, which `init` runs from top to bottom. A line is
-//! `[-] [respawn] [NAME=VALUE...] APPLET [ARGS...]`: with `-` its failure does not stop the boot; with
+//! `[- | respawn] [NAME=VALUE...] APPLET [ARGS...]`: with `-` its failure does not stop the boot; with
 //! `respawn` it is started, and again whenever it ends, while the list goes on. A word with a `/` in front
 //! is a program's path. Words are quoted as in a shell, and nothing is expanded; `#` begins a comment.
 

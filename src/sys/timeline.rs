@@ -116,6 +116,14 @@ pub fn leave(text: &str) {
     });
 }
 
+/// Leaves the record of a run that has failed, and may go on all the same: PID 1 does not end.
+pub fn fail(why: &str) {
+    with(|run| {
+        run.has_left = true;
+        run.write("failed", 1, Some(why));
+    });
+}
+
 /// The other program did not take kboot's place after all.
 pub fn stay() {
     with(|run| run.has_left = false);

@@ -122,7 +122,7 @@ fn times(console: &str) -> (f64, f64) {
         let (number, unit) = text.split_once(after).unwrap().0.split_once(' ').unwrap();
         number.parse::<f64>().unwrap() / if unit == "ms" { 1000.0 } else { 1.0 }
     };
-    (seconds("kboot: init 0.1.0, ", " after"), seconds("the boot list is done: 5 steps (", ";"))
+    (seconds("kboot: init 0.1.0, ", " after"), seconds("the boot list is done: 3 steps (", ";"))
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn the_root_is_a_debian_whose_systemd_goes_on_with_what_kboot_made() {
     let Some(image) = cluster.image("10.77.52.1/24", &DISK) else { return };
     debian.write("/usr/local/bin/kboot", 0o755, fs::read(binary()).unwrap());
     debian.tells(
-        "ip -j addr show cbr0\nnft -j list ruleset\nkboot timeline --svg -\necho '@@failed'\n\
+        "ip -j addr show cbr0\nnft -j list ruleset\nkboot timeline\nkboot timeline --svg -\necho '@@failed'\n\
          systemctl --failed --plain --no-legend\necho '@@end'",
     );
     let drive = format!("file={},if=virtio,format=raw,snapshot=on", debian.disk());

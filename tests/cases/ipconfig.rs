@@ -131,10 +131,10 @@ fn links_that_do_not_come() {
     for (args, error) in [
         (
             &["--ip", "eth7:dhcp", "--timeout", "300ms"][..],
-            "link eth7: not within 300ms: there is none: lo, lan, wan",
+            "link eth7: not within 300ms: there is none of that name: lo, lan, wan",
         ),
         // Both are veth, which software makes: nobody said that it may be one of them.
-        (&["--timeout", "0"], "a network link: there is none: lo, lan, wan"),
+        (&["--timeout", "0"], "a network link: there is no Ethernet card (a driver?) among lo, lan, wan"),
     ] {
         let done = host.kboot(&[&["ipconfig"], args].concat());
         let last = done.stderr.lines().last().unwrap();

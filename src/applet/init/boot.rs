@@ -122,7 +122,7 @@ impl Boot {
             } else {
                 self.take(line)?;
             }
-            count += 1;
+            count += usize::from(line.number > 0);
         }
         let span = text::span(started.elapsed().as_millis());
         let steps = if count == 1 { "step" } else { "steps" };
@@ -178,10 +178,15 @@ impl Boot {
     }
 
     fn failed(&mut self, line: &Line, started: Instant, why: &str) -> Result<()> {
-        let span = text::span(started.elapsed().as_millis());
-        let priority = if line.may_fail { 4 } else { 3 };
+        let span = started.elapsed();
+        timeline::step(&line.text(), timeline::now().saturating_sub(span), Some(why));
+        let (priority, span) = (if line.may_fail { 4 } else { 3 }, text::span(span.as_millis()));
         self.console.say(priority, &format!("{} failed ({span}): {why}", line.program));
-        if line.may_fail { Ok(()) } else { Err(Error::program(1)) }
+        if line.may_fail {
+            return Ok(());
+        }
+        timeline::fail(&format!("{}: {why}", line.program));
+        Err(Error::program(1))
     }
 
     /// Sleeps until something happens, or until then, and hears it.

@@ -29,8 +29,8 @@ pub const APPLET: Applet = Applet {
     name: "init",
     summary: "PID 1: mounts, drivers, the boot list; stay or switch root",
     examples: &[
-        "init --once --boot /etc/kboot/boot",
-        "init --boot 'bridge --no-masquerade; register' --dry-run",
+        "kboot init --once --boot /etc/kboot/boot",
+        "kboot init --boot 'bridge --no-masquerade; register' --dry-run",
     ],
     rest: Some("ARGS of the root's init"),
     info: info_of::<Args>,
@@ -41,7 +41,7 @@ applet_args! {
     /// as PID 1: mounts what is missing, loads the modules it is told to and those of the devices that
     /// are there, brings up lo and the network (ip=), runs the boot list, and then becomes the init of
     /// the root (root=), or stays: reaps, restarts what is to be kept running, and stops in order. A
-    /// list has a line for each step: [-] [respawn] [NAME=VALUE...] APPLET [ARGS...]; with - its
+    /// list has a line for each step: [- | respawn] [NAME=VALUE...] APPLET [ARGS...]; with - its
     /// failure does not stop the boot, respawn keeps it running, a word with / in front is a program.
     struct Args [] {
         /// the boot list: a file, or the lines themselves, cut by ; (default: /etc/kboot/boot)

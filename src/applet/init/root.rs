@@ -76,7 +76,7 @@ impl Boot {
                 self.drivers.by_alias(&format!("fs-{kind}"), kind);
             }
             last = mount::mount(root, Path::new(NEW_ROOT), kind, read_only, &wanted.root_flags)
-                .context(format_args!("mount -t {kind}"));
+                .context(format_args!("mount -t {kind} (by rootfstype=, rootflags={})", wanted.root_flags));
             if last.is_ok() {
                 break;
             }

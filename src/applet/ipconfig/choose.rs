@@ -28,7 +28,10 @@ pub fn link(run: &mut Run<'_>, device: Option<&Device>) -> Result<(IfName, Link)
                 .filter_map(|l| Some((l.name.parse().ok()?, l)))
                 .collect();
             match fit.as_slice() {
-                [] => Err(later(format!("there is none: {}", names(&links)))),
+                [] => Err(later(match device {
+                    Some(_) => format!("there is none of that name: {}", names(&links)),
+                    None => format!("there is no Ethernet card (a driver?) among {}", names(&links)),
+                })),
                 [(name, link), ..] if device.is_some() => Ok((name.clone(), (*link).clone())),
                 all => first(run, all),
             }

@@ -20,9 +20,9 @@ pub const APPLET: Applet = Applet {
     name: "mkinitramfs",
     summary: "write an initramfs that boots with this program in it",
     examples: &[
-        "mkinitramfs --boot boot.list --module br_netfilter --module virtio_net -o kboot.cpio",
-        "mkinitramfs --kernel 6.1.0-50-amd64 --module bridge --output - | gzip -9n > kboot.cpio.gz",
-        "mkinitramfs --file token:/etc/kboot/token:0600 --dry-run",
+        "kboot mkinitramfs --boot boot.list --module virtio_net -o kboot.cpio",
+        "kboot mkinitramfs --module br_netfilter --output - | gzip -9n > kboot.img",
+        "kboot mkinitramfs --file token:/etc/kboot/token:0600 --dry-run",
     ],
     rest: None,
     info: info_of::<Args>,
