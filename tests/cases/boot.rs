@@ -18,9 +18,11 @@ use crate::support::{Scratch, binary, finish, need, root};
 /// What QEMU's user network calls the host.
 const HOST: &str = "10.0.2.2";
 const NETWORK: [&str; 2] = ["-nic", "user,model=virtio-net-pci"];
-/// As every processor has it since 2012. Without, or a virtio-rng, the kernel gathers entropy for a second
-/// before it gives any (try_to_generate_entropy of drivers/char/random.c), and TLS begins with some.
-const CPU: [&str; 2] = ["-cpu", "qemu64,+rdrand"];
+/// A processor that gives entropy, as all do since 2012: without it, or a virtio-rng, the kernel gathers some
+/// for a second (try_to_generate_entropy of drivers/char/random.c), and TLS begins with it.
+const MACHINE: [&str; 4] = ["-M", "q35", "-cpu", "qemu64,+rdrand"];
+/// For the emulator alone: it translates a program anew at each address where it finds it.
+const PARAMETERS: &str = "quiet panic=-1 norandmaps ip=dhcp";
 const MODULES: [&str; 4] = ["virtio_net", "br_netfilter", "nft_chain_nat", "nft_masq"];
 /// For a root on a virtual disk.
 const DISK: [&str; 2] = ["virtio_blk", "ext4"];
@@ -28,10 +30,10 @@ const DISK: [&str; 2] = ["virtio_blk", "ext4"];
 const LONGEST: f64 = 1.0;
 
 /// One at a time.
-static MACHINE: Mutex<()> = Mutex::new(());
+static TURN: Mutex<()> = Mutex::new(());
 
 fn alone() -> MutexGuard<'static, ()> {
-    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The control plane of one cluster: flannel's etcd, and the API server.
@@ -134,8 +136,8 @@ fn from_the_kernels_start_to_a_registered_node() {
     // Something else may use the processors: one boot of these has to find them free.
     for _ in 0..5 {
         let Some(mut machine) = Machine::with_image(&image) else { return };
-        machine.parameters = "quiet panic=-1 ip=dhcp kboot.register.label=scene=boot".to_owned();
-        machine.devices = [&NETWORK[..], &CPU].concat().into_iter().map(str::to_owned).collect();
+        machine.parameters = format!("{PARAMETERS} kboot.register.label=scene=boot");
+        machine.devices = [&NETWORK[..], &MACHINE].concat().into_iter().map(str::to_owned).collect();
         let running = machine.start();
         running.until("the boot list is done");
         registered(&cluster, &running.console());
@@ -192,8 +194,8 @@ fn the_root_is_a_debian_whose_systemd_goes_on_with_what_kboot_made() {
         &debian.machine,
         Duration::from_mins(4),
         &image,
-        "console=ttyS0 quiet panic=-1 ip=dhcp root=/dev/vda rw",
-        &[&NETWORK[..], &CPU, &["-m", "512", "-drive", &drive]].concat(),
+        &format!("console=ttyS0 {PARAMETERS} root=/dev/vda rw"),
+        &[&NETWORK[..], &MACHINE, &["-m", "512", "-drive", &drive]].concat(),
     );
     let (before, after) =
         console.split_once(UP).unwrap_or_else(|| panic!("no multi-user.target:\n{console}"));
@@ -222,7 +224,7 @@ fn a_step_that_fails_says_which_and_why_and_the_machine_restarts() {
     let list = "bridge --name eth0 --subnet 10.77.56.1/24 --firewall none --no-masquerade\nregister\n";
     let Some(image) = image(&scratch, list, &[], &[]) else { return };
     let Some(mut machine) = Machine::with_image(&image) else { return };
-    machine.parameters = "quiet panic=-1 ip=dhcp".to_owned();
+    machine.parameters = PARAMETERS.to_owned();
     machine.devices = NETWORK.map(str::to_owned).into();
     let console = machine.start().end();
     let failed: Vec<&str> = console.lines().filter(|l| l.contains("failed")).collect();

@@ -193,7 +193,10 @@ fn the_first_card_of_a_machine_is_found_and_configured() {
         ],
     );
     let log = &written[0];
-    assert!(log.contains("waiting for a network link: there is no Ethernet card (a driver?) among lo"), "{log}");
+    assert!(
+        log.contains("waiting for a network link: there is no Ethernet card (a driver?) among lo"),
+        "{log}"
+    );
     assert!(
         log.contains("eth0 10.81.77.15/24 via 10.81.77.2 (dhcp, lease 24h)") && log.ends_with("exit 0\n"),
         "{log}"
