@@ -22,6 +22,7 @@ const LISTED: usize = 100;
 /// This process's run; `None` where none is recorded.
 static RUN: Mutex<Option<Run>> = Mutex::new(None);
 
+#[derive(Default)]
 struct Run {
     applet: &'static str,
     start: Duration,
@@ -46,24 +47,17 @@ pub fn now() -> Duration {
 
 /// From here on this run is recorded.
 pub fn start(applet: &'static str) {
-    let run = Run {
-        applet,
-        start: now(),
-        text: None,
-        waits: Vec::new(),
-        steps: Vec::new(),
-        phases: Vec::new(),
-        has_left: false,
-    };
-    if let Ok(mut slot) = RUN.lock() {
-        *slot = Some(run);
-    }
+    set(Some(Run { applet, start: now(), ..Run::default() }));
 }
 
 /// This run leaves no record.
 pub fn forget() {
+    set(None);
+}
+
+fn set(run: Option<Run>) {
     if let Ok(mut slot) = RUN.lock() {
-        *slot = None;
+        *slot = run;
     }
 }
 
@@ -109,8 +103,8 @@ pub fn said(text: &str) {
 
 /// Leaves the record now: another program takes kboot's place, or what is left to do is to look after one.
 pub fn leave(text: &str) {
+    said(text);
     with(|run| {
-        run.text = Some(text.to_owned());
         run.has_left = true;
         run.write("exec", 0, None);
     });
