@@ -50,10 +50,12 @@ fn machine() -> Option<Machine> {
     need("xz", "tools").and(need("zstd", "tools")).and_then(|_| Machine::new())
 }
 
-/// A tree: the kernel's own lists, its modules with `end` behind their names, changed by `change`.
+/// A tree: the kernel's own lists, some of its modules with `end` behind their names, changed by `change`.
 fn tree(machine: &mut Machine, name: &str, end: &str, change: impl Fn(&str, Vec<u8>) -> Vec<u8>) {
     let from = machine.directory.join("lib/modules").join(&machine.release);
     let dep = fs::read_to_string(from.join("modules.dep")).unwrap();
+    let is_here = |l: &&str| FILES.iter().any(|file| l.starts_with(&format!("{file}:")));
+    let dep: String = dep.split_inclusive('\n').filter(is_here).collect();
     machine.file(&format!("trees/{name}/modules.dep"), dep.replace(".ko", &format!(".ko{end}")));
     let builtin = fs::read(from.join("modules.builtin")).unwrap();
     machine.file(&format!("trees/{name}/modules.builtin"), builtin);

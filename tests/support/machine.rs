@@ -111,9 +111,9 @@ impl Machine {
     }
 
     /// Boots, runs each step (shell lines that know `functions`) and returns what it wrote to the
-    /// console, stderr too.
+    /// console, stderr too; through a pipe, since on a terminal a wait's seconds are drawn.
     pub fn boot(mut self, functions: &str, steps: &[&str]) -> Vec<String> {
-        let steps = steps.iter().map(|lines| format!("echo '{MARK}'\n(\n{lines}\n) 2>&1\n"));
+        let steps = steps.iter().map(|lines| format!("echo '{MARK}'\n(\n{lines}\n) 2>&1 | cat\n"));
         let steps = steps.collect::<Vec<_>>().concat();
         let init = format!("{INIT}{functions}\n{steps}echo '{MARK}end'\npoweroff -f\n");
         self.initramfs.file("init", 0o755, init.as_bytes());

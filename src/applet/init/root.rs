@@ -69,14 +69,16 @@ impl Boot {
             Error::failed("its file system is none that is known here: name it by rootfstype=")
         })?;
         let read_only = if wanted.is_read_only { MsFlags::MS_RDONLY } else { MsFlags::empty() };
+        let flags = &wanted.root_flags;
+        let options = if flags.is_empty() { String::new() } else { format!(" -o {flags}") };
         let mut last = Ok(());
         for kind in kinds.split(',') {
             let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
             if !filesystem::is_known(&known, kind) {
                 self.drivers.by_alias(&format!("fs-{kind}"), kind);
             }
-            last = mount::mount(root, Path::new(NEW_ROOT), kind, read_only, &wanted.root_flags)
-                .context(format_args!("mount -t {kind} (by rootfstype=, rootflags={})", wanted.root_flags));
+            last = mount::mount(root, Path::new(NEW_ROOT), kind, read_only, flags)
+                .context(format_args!("mount -t {kind}{options}"));
             if last.is_ok() {
                 break;
             }
