@@ -56,6 +56,8 @@ mod cni_config;
 mod cni_config_file;
 #[path = "cases/cni_containerd.rs"]
 mod cni_containerd;
+#[path = "cases/completion.rs"]
+mod completion;
 #[path = "cases/console.rs"]
 mod console;
 #[path = "cases/docker_daemon.rs"]

@@ -14,7 +14,7 @@ const INDENT: usize = 24;
 pub fn overview() -> String {
     let mut text = String::from(
         "Usage: kboot APPLET [OPTIONS]        APPLET [OPTIONS]  (through a link)\n       \
-         kboot --list | --help | --version\n       kboot --install [-s] DIR\n\n\
+         kboot --list | --help | --version\n       kboot --install [-s] DIR\n       kboot --completion bash|zsh|fish\n\n\
          From \"the kernel is up\" to \"this node is in the cluster\": one static binary.\n\nApplets:\n",
     );
     for applet in &APPLETS {

@@ -4,6 +4,7 @@ mod boot_line;
 mod bridge;
 mod cli;
 mod cni_config;
+mod complete;
 mod docker;
 mod docker_flags;
 mod drift;
@@ -113,11 +114,13 @@ fn multiplex(args: &[OsString]) -> (Option<&'static str>, Result<()>) {
         },
         ("--version" | "-V", []) => stdio::out(concat!("kboot ", env!("CARGO_PKG_VERSION"), "\n")),
         ("--install", rest) => install::run(rest),
+        ("--completion", rest) => complete::script(rest),
+        ("--complete", rest) => complete::answer(rest),
         ("--list" | "--help" | "-h" | "--version" | "-V", _) => {
             Err(Error::usage(format!("{shown} stands alone")))
         }
         (option, _) if option.starts_with('-') => {
-            let known = ["--list", "--help", "--version", "--install"];
+            let known = ["--list", "--help", "--version", "--install", "--completion"];
             let hint = nearest(option, known.into_iter()).map(|n| format!(": did you mean {n}?"));
             Err(Error::usage(format!("unknown option {option}{}", hint.unwrap_or_default())))
         }

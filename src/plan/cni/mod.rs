@@ -20,7 +20,7 @@ const MARK: (&str, &str) = ("madeBy", "kboot cni-config");
 const DATA_DIR: &str = "/run/cni/networks";
 
 /// The versions of the CNI specification with lists of plugins.
-const VERSIONS: [&str; 5] = ["0.3.0", DEFAULT_VERSION, "0.4.0", "1.0.0", "1.1.0"];
+pub const VERSIONS: [&str; 5] = ["0.3.0", DEFAULT_VERSION, "0.4.0", "1.0.0", "1.1.0"];
 
 /// What every runtime and every plugin speaks: the libcni 0.6 of containerd 1.2 and of kubelets before
 /// 1.16 takes no result of 0.4.0. flannel's own list has it too. 0.4.0 adds CHECK, 1.1.0 GC and STATUS, which

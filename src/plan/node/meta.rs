@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use crate::types::NodeName;
 
+/// What a taint can do.
+pub const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
 /// A taint as `kubectl taint` writes it: `KEY=VALUE:EFFECT` or `KEY:EFFECT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taint {
@@ -17,8 +20,8 @@ impl std::str::FromStr for Taint {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (pair, effect) = text.rsplit_once(':').ok_or("is not KEY=VALUE:EFFECT")?;
-        if !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect) {
-            return Err("the effect is one of NoSchedule, PreferNoSchedule, NoExecute".into());
+        if !EFFECTS.contains(&effect) {
+            return Err(format!("the effect is one of {}", EFFECTS.join(", ")));
         }
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         check_key(key)?;

@@ -19,7 +19,7 @@ use super::shell::quote;
 use crate::types::{Cidr, NodeName};
 pub use anew::{keepsake, left_with_one};
 use body::body;
-pub use meta::{Annotation, Label, Taint};
+pub use meta::{Annotation, EFFECTS, Label, Taint};
 pub use pods::{Holder, Pods, compare, holder, outside_of, pod_cidrs};
 pub use ready::{complaints, is_ready};
 
