@@ -14,11 +14,6 @@ use super::APPLETS;
 /// of a kernel.
 const WITHOUT_LINK: [&str; 2] = ["init", "mkinitramfs"];
 
-/// Whether an applet gets a link of its bare name.
-pub fn has_link(applet: &str) -> bool {
-    !WITHOUT_LINK.contains(&applet)
-}
-
 /// Makes hard links, with `-s` symbolic ones. A link that is already right is fine; anything else of
 /// that name is an error and stays; all names are looked at before the first link is made.
 pub fn run(args: &[OsString]) -> Result<()> {
@@ -34,7 +29,7 @@ pub fn run(args: &[OsString]) -> Result<()> {
     let program = own_path().context("--install")?;
     let own = fs::metadata(&program).context(program.display())?;
     let mut missing = Vec::new();
-    for applet in APPLETS.iter().filter(|a| has_link(a.name)) {
+    for applet in APPLETS.iter().filter(|a| !WITHOUT_LINK.contains(&a.name)) {
         let link = dir.join(applet.name);
         match (fs::symlink_metadata(&link), fs::metadata(&link)) {
             (Err(_), _) => missing.push(link),
@@ -53,6 +48,11 @@ pub fn run(args: &[OsString]) -> Result<()> {
         made.context(format!("--install: {}{hint}", link.display()))?;
     }
     Ok(())
+}
+
+/// Whether an applet gets a link of its bare name.
+pub fn has_link(applet: &str) -> bool {
+    !WITHOUT_LINK.contains(&applet)
 }
 
 /// This program's file: /proc may not be mounted, then an absolute argv[0] has to do.

@@ -115,7 +115,10 @@ fn multiplex(args: &[OsString]) -> (Option<&'static str>, Result<()>) {
         ("--version" | "-V", []) => stdio::out(concat!("kboot ", env!("CARGO_PKG_VERSION"), "\n")),
         ("--install", rest) => install::run(rest),
         ("--completion", rest) => complete::script(rest),
-        ("--complete", rest) => complete::answer(rest),
+        ("--complete", rest) => {
+            complete::answer(rest);
+            Ok(())
+        }
         ("--list" | "--help" | "-h" | "--version" | "-V", _) => {
             Err(Error::usage(format!("{shown} stands alone")))
         }

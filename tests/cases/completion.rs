@@ -279,7 +279,7 @@ fn nothing_asked_is_too_much() {
         asked(words);
     }
     let started = Instant::now();
-    let many: Vec<&str> = ["kboot", "bridge"].into_iter().chain(["--mtu=1"; 10_000]).collect();
+    let many: Vec<&str> = ["kboot", "bridge"].into_iter().chain(vec!["--mtu=1"; 10_000]).collect();
     assert!(!asked(&many).contains("--mtu"));
     let odd = std::ffi::OsStr::from_bytes(b"--na\xffme=\xfe");
     for command in [&mut kboot(&["--complete", "kboot", "bridge"]), &mut kboot(&["--complete", "bridge"])] {

@@ -40,7 +40,7 @@ pub fn script(args: &[OsString]) -> Result<()> {
 }
 
 /// `--complete NAME [WORD...] CURRENT`.
-pub fn answer(args: &[OsString]) -> Result<()> {
+pub fn answer(args: &[OsString]) {
     let mut answer = Answer::default();
     if let [name, words @ .., current] = args {
         let words: Vec<_> = words.iter().map(|w| w.to_string_lossy()).collect();
@@ -53,7 +53,6 @@ pub fn answer(args: &[OsString]) -> Result<()> {
     }
     // A shell that went away has no use for it.
     let _ = stdio::out(&answer.0);
-    Ok(())
 }
 
 /// The lines for the shell.
@@ -85,7 +84,9 @@ impl Answer {
         match words {
             [] => {
                 self.applets();
-                OWN.iter().for_each(|(word, about)| self.add(word, about));
+                for (word, about) in OWN {
+                    self.add(word, about);
+                }
             }
             ["help"] => self.applets(),
             ["--completion"] => ["bash", "zsh", "fish"].iter().for_each(|shell| self.add(shell, "")),

@@ -39,9 +39,9 @@ impl Answer {
             return self.words(prefix, words.split(' '));
         }
         match (flag.long, arg_name) {
-            // The program's destination in the image and its mode are nobody's to know.
-            ("--file", "spec") if typed.contains(':') => {}
-            (_, "path" | "path|lines" | "spec") => self.tell("files", prefix),
+            // Where the file goes in an image, and its mode, are the administrator's.
+            ("--file", _) if arg_name != "path" && typed.contains(':') => {}
+            ("--file", _) | (_, "path" | "path|lines" | "program") => self.tell("files", prefix),
             (_, "dir") => self.tell("directories", prefix),
             ("--bridge", _) | ("--name", "ifname") => self.links(prefix, |l| l.kind == "bridge"),
             (_, "ifname" | "link") => self.links(prefix, |l| l.name != "lo"),
@@ -153,14 +153,15 @@ mod tests {
     /// An option is offered values, or what it takes is the administrator's alone to know.
     #[test]
     fn no_option_is_forgotten() {
-        const FREE: &str = "bytes cidr cidr=ip cidr[,cidr] cluster-cidr domain hash id image ip k=v key n name node \
-            path port url v variable version";
+        const FREE: &str = "bytes cidr cidr=ip cidr[,cidr] cluster-cidr context domain hash hex id image ip k=v key \
+            module n name name=value name[=value] node number port url user v variable version";
         for applet in &APPLETS {
             for flag in (applet.info)().flags.iter().filter(|f| takes_value(f)) {
                 let FlagInfoKind::Option { arg_name } = flag.kind else { continue };
                 let mut answer = Answer::default();
-                answer.value(applet, flag, "", "k=v:");
-                let of_host = ["ifname", "link", "release", "k=v:effect", "spec"].contains(&arg_name);
+                let typed = if flag.long == "--taint" { "k=v:" } else { "" };
+                answer.value(applet, flag, "", typed);
+                let of_host = ["ifname", "link", "release"].contains(&arg_name);
                 assert!(
                     !answer.0.is_empty() || of_host || FREE.split_whitespace().any(|f| f == arg_name),
                     "{} {} {arg_name}: say in this file what it can be, or that it is free",
