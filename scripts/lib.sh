@@ -35,7 +35,7 @@ packages() {
 		chmod 755 $policy
 	fi
 	# shellcheck disable=SC2086 # one word a package
-	{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing; } \
+	{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -q -y --no-install-recommends $missing; } \
 		>&2 </dev/null || { [ $ours = no ] || rm -f $policy; die "apt-get could not install:$missing"; }
 	[ $ours = no ] || rm -f $policy
 }

@@ -7,3 +7,5 @@ mod support;
 
 #[path = "cases/boot.rs"]
 mod boot;
+#[path = "cases/boot_arm64.rs"]
+mod boot_arm64;

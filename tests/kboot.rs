@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "cases/arm64.rs"]
+mod arm64;
 #[path = "cases/auth.rs"]
 mod auth;
 #[path = "cases/auth_clock.rs"]

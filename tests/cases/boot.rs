@@ -32,25 +32,31 @@ const LONGEST: f64 = 1.0;
 /// One at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
-fn alone() -> MutexGuard<'static, ()> {
+pub fn alone() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The control plane of one cluster: flannel's etcd, and the API server.
-struct Cluster {
-    etcd: Etcd,
+pub struct Cluster {
+    pub etcd: Etcd,
     api: &'static Api,
     node: &'static str,
-    scratch: Scratch,
+    pub scratch: Scratch,
 }
 
 impl Cluster {
-    fn new(node: &'static str) -> Option<Self> {
+    pub fn new(node: &'static str) -> Option<Self> {
         Some(Self { etcd: Etcd::start(&[])?, api: shared()?, node, scratch: Scratch::new() })
     }
 
     /// An image whose boot list takes this host from nothing to a registered Node with this subnet.
     fn image(&self, subnet: &str, more: &[&str]) -> Option<String> {
+        let (list, files) = self.list(subnet);
+        image(&self.scratch, &list, &files, more)
+    }
+
+    /// That list, and the files that it names, as `--file` takes them.
+    pub fn list(&self, subnet: &str) -> (String, Vec<String>) {
         let etcd = self.etcd.url.replace("127.0.0.1", HOST);
         let lease = format!(
             "FLANNEL_NETWORK=10.77.0.0/16\nFLANNEL_SUBNET={subnet}\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\n"
@@ -69,7 +75,7 @@ impl Cluster {
         ];
         let files =
             files.map(|(name, text)| format!("{}:/etc/kboot/{name}:0600", self.scratch.file(name, text)));
-        image(&self.scratch, &list, &files, more)
+        (list, files.into())
     }
 
     /// The server's certificate has none of the addresses that the machine knows it by.
@@ -93,7 +99,7 @@ impl Cluster {
         self.api.kubectl(&["delete", "node", self.node]).ok();
     }
 
-    fn node(&self) -> Value {
+    pub fn node(&self) -> Value {
         self.api.kubectl(&["get", "node", self.node, "-o", "json"]).json()
     }
 }

@@ -26,8 +26,39 @@ mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs dev /
 dmesg -n 1
 ";
 
+/// What is emulated.
+pub struct Kind {
+    /// Which of scripts/peers brings it.
+    pub peer: &'static str,
+    /// Of target/peers, with the kernel.
+    pub directory: &'static str,
+    /// QEMU, and what it takes for a machine.
+    pub qemu: &'static [&'static str],
+    /// The kernel's parameters for it.
+    pub parameters: &'static str,
+}
+
+// On a busy host the emulated timer may be late for the kernel's test of it, which then panics.
+const X86_64: Kind = Kind {
+    peer: "machine",
+    directory: "machine",
+    qemu: &["qemu-system-x86_64"],
+    parameters: "console=ttyS0 no_timer_check",
+};
+
+impl Kind {
+    /// Its kernel's modules; `None`, after saying so: a component is missing.
+    pub fn modules(&self) -> Option<PathBuf> {
+        let kernel =
+            need(self.qemu[0], self.peer).and(need(&format!("{}/vmlinuz", self.directory), self.peer))?;
+        let all = fs::read_dir(kernel.parent().unwrap().join("lib/modules"));
+        Some(all.unwrap().next().unwrap().unwrap().path())
+    }
+}
+
 /// The machine before it boots.
 pub struct Machine {
+    kind: Kind,
     /// Where scripts/peers put the kernel.
     pub directory: PathBuf,
     /// The kernel's version, as uname gives it.
@@ -49,7 +80,7 @@ impl Machine {
     /// One with busybox's shell. `None`, after saying so: a component is missing.
     pub fn new() -> Option<Self> {
         let busybox = need("busybox", "tools")?;
-        let mut machine = Self::bare()?;
+        let mut machine = Self::bare(X86_64)?;
         for (path, program) in [("bin/busybox", busybox), ("bin/kboot", binary())] {
             machine.executable(path, &program);
         }
@@ -62,29 +93,33 @@ impl Machine {
 
     /// One that boots this image.
     pub fn with_image(image: &str) -> Option<Self> {
-        let machine = Self::bare()?;
+        Self::of_kind(X86_64, image)
+    }
+
+    /// The same for any.
+    pub fn of_kind(kind: Kind, image: &str) -> Option<Self> {
+        let machine = Self::bare(kind)?;
         Some(Self { image: Some(image.to_owned()), ..machine })
     }
 
     /// One whose init is kboot, with nothing else in it.
     pub fn with_init() -> Option<Self> {
-        let mut machine = Self::bare()?;
+        let mut machine = Self::bare(X86_64)?;
         machine.executable("init", &binary());
         Some(machine)
     }
 
-    fn bare() -> Option<Self> {
-        need("qemu-system-x86_64", "machine").and(need("machine/vmlinuz", "machine"))?;
-        let directory = root().join("target/peers/machine");
-        let release = fs::read_dir(directory.join("lib/modules")).unwrap().next().unwrap().unwrap();
-        let release = release.file_name().into_string().unwrap();
+    fn bare(kind: Kind) -> Option<Self> {
+        let modules = kind.modules()?;
+        let release = modules.file_name().unwrap().to_str().unwrap().to_owned();
+        let directory = root().join("target/peers").join(kind.directory);
         let (clock, parameters) = (None, "panic=-1 quiet".to_owned());
         let devices = ["-nic", "none"].map(str::to_owned).into();
         // Less than `finish` waits, so that what the console has is shown.
         let longest = 55;
         let initramfs = Cpio::default();
         let mut machine =
-            Self { directory, release, initramfs, image: None, clock, parameters, devices, longest };
+            Self { kind, directory, release, initramfs, image: None, clock, parameters, devices, longest };
         // Without it the kernel gives init no descriptors 0 to 2.
         machine.initramfs.directory(Path::new("dev"));
         machine.initramfs.entry("dev/console", 0o020_600, (5, 1), &[]);
@@ -146,13 +181,12 @@ impl Machine {
     pub fn start(mut self) -> Running {
         let scratch = Scratch::new();
         let initrd = self.image.take().unwrap_or_else(|| scratch.file("initrd", self.initramfs.end()));
-        // On a busy host the emulated timer may be late for the kernel's test of it, which then panics.
-        let parameters = format!("console=ttyS0 no_timer_check {}", self.parameters);
+        let parameters = format!("{} {}", self.kind.parameters, self.parameters);
         let socket = format!("unix:{},server,nowait", scratch.path("monitor"));
         let seconds = self.longest.to_string();
         let mut qemu = Command::new("setpriv");
-        qemu.args(["--pdeathsig", "KILL", "--", "timeout", "--signal=KILL", &seconds, "qemu-system-x86_64"]);
-        qemu.args(["-accel", "tcg", "-m", "256", "-display", "none", "-no-reboot"]);
+        qemu.args(["--pdeathsig", "KILL", "--", "timeout", "--signal=KILL", &seconds]);
+        qemu.args(self.kind.qemu).args(["-accel", "tcg", "-m", "256", "-display", "none", "-no-reboot"]);
         qemu.args(["-serial", "stdio", "-monitor", &socket, "-append", &parameters, "-initrd", &initrd]);
         qemu.args(self.clock.iter().flat_map(|base| ["-rtc", base])).args(&self.devices);
         qemu.arg("-kernel").arg(self.directory.join("vmlinuz"));

@@ -69,6 +69,13 @@ pub fn binary() -> PathBuf {
     path
 }
 
+/// The binary for arm64: target/kboot-aarch64, where scripts/build leaves it.
+pub fn arm64_binary() -> PathBuf {
+    let path = root().join("target/kboot-aarch64");
+    assert!(path.exists(), "{} is not there: run scripts/build aarch64", path.display());
+    path
+}
+
 /// The repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,0 +1,33 @@
+//! The binary for arm64, beside that for x86-64. What runs it is tests/support/runner.sh, for the other cases,
+//! and a machine of its own (boot_arm64.rs).
+
+use std::fs;
+use std::process::Command;
+
+use crate::support::{Scratch, arm64_binary, finish, need, run, tool};
+
+#[test]
+fn it_is_static_and_small() {
+    let path = arm64_binary();
+    let path = path.to_str().unwrap();
+    assert!(tool("readelf", &["-hW", path]).contains("AArch64"));
+    let segments = tool("readelf", &["-lW", path]);
+    assert!(segments.contains("LOAD") && !segments.contains("INTERP"), "{segments}");
+    assert!(!tool("readelf", &["-dW", path]).contains("NEEDED"));
+    let size = fs::metadata(path).unwrap().len();
+    assert!((1_000_000..=2_900_000).contains(&size), "{size}");
+}
+
+/// By itself, which QEMU runs, and by the one for this machine.
+#[test]
+fn an_image_with_it_is_the_same_whoever_makes_it() {
+    let Some(qemu) = need("qemu-aarch64-static", "arm64") else { return };
+    let dir = Scratch::new();
+    let program = arm64_binary();
+    let list = dir.file("boot", "bridge --subnet 10.88.3.1/24 --firewall nft\n");
+    let (here, there) = (dir.path("here"), dir.path("there"));
+    let args = ["mkinitramfs", "--boot", &list, "--output"];
+    run(&[&args[..], &[&here, "--kboot", program.to_str().unwrap()]].concat()).ok();
+    finish(Command::new(qemu).arg(program).args(args).arg(&there)).ok();
+    assert!(fs::read(here).unwrap() == fs::read(there).unwrap());
+}
