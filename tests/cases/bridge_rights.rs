@@ -242,7 +242,7 @@ fn no_nf_tables(command: &mut Command) -> &mut Command {
 #[test]
 fn a_kernel_without_nf_tables_is_named_where_it_matters() {
     let Some(host) = host() else { return };
-    let missing = "this kernel has no nf_tables (CONFIG_NF_TABLES, module nf_tables)";
+    let missing = "this kernel has no nf_tables (Linux 3.18, CONFIG_NF_TABLES, module nf_tables)";
     let run = |path: &str, args: &[&str]| {
         let mut command = host.command("env", &["-i", &format!("PATH={path}")]);
         finish(no_nf_tables(command.arg(binary()).args(args)))

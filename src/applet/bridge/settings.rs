@@ -10,7 +10,7 @@ use crate::plan::bridge::settings::{
     Advertised, CALL_IP6TABLES, CALL_IPTABLES, FORWARD, FORWARD6, change, keep_advertisements, loosen,
 };
 use crate::plan::bridge::{Change, Plan, Step};
-use crate::sys::sysctl;
+use crate::sys::{modules, sysctl};
 use crate::types::Cidr;
 
 const BR_NETFILTER: &str = "br_netfilter";
@@ -32,15 +32,17 @@ pub fn module(run: &mut Run<'_>) -> Result<Plan> {
     if sysctl::read(CALL_IPTABLES)?.is_some() {
         return Ok(plan);
     }
-    let why = match kernel_module::state(BR_NETFILTER) {
+    // Before Linux 3.18 it is a part of that one.
+    let name = if modules::kernel_version() < (3, 18, 0) { "bridge" } else { BR_NETFILTER };
+    let why = match kernel_module::state(name) {
         Ok(State::Loadable) => {
-            let why = format!("module {BR_NETFILTER}: is not loaded");
-            plan.changes.push(Change::new(Step::LoadModule(BR_NETFILTER), why));
+            let why = format!("module {name}: is not loaded");
+            plan.changes.push(Change::new(Step::LoadModule(name), why));
             return Ok(plan);
         }
         Ok(State::Live) => "is not there in this network namespace (before Linux 5.3)".to_owned(),
-        Ok(State::Unknown) => format!("this kernel has no {BR_NETFILTER} (CONFIG_BRIDGE_NETFILTER)"),
-        Err(error) => format!("module {BR_NETFILTER} (CONFIG_BRIDGE_NETFILTER): {error}"),
+        Ok(State::Unknown) => format!("this kernel has no {name} (CONFIG_BRIDGE_NETFILTER)"),
+        Err(error) => format!("module {name} (CONFIG_BRIDGE_NETFILTER): {error}"),
     };
     run.report.warn(format!("{CALL_IPTABLES}: {why}: {WITHOUT}"));
     Ok(plan)

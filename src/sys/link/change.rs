@@ -117,7 +117,10 @@ impl Links {
 
     fn change_port(&self, port: &IfName, info: InfoBridgePort) -> Result<()> {
         let message = LinkBridgePort::new(self.index(port)?).append_info_data(info).build();
-        self.change(RTM_NEWLINK, 0, &message).map_err(words)
+        match self.change(RTM_NEWLINK, 0, &message) {
+            Err(Errno::EOPNOTSUPP) => Err(Error::failed("this kernel cannot yet (Linux 3.18 can)")),
+            other => other.map_err(words),
+        }
     }
 
     /// `ip link del NAME`. One that is gone is fine.

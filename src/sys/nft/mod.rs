@@ -22,7 +22,7 @@ const TABLE_DORMANT: u32 = 1;
 const TABLE_OWNER: u32 = 2;
 
 /// What to say where `Nft::open` finds nothing.
-pub const MISSING: &str = "this kernel has no nf_tables (CONFIG_NF_TABLES, module nf_tables)";
+pub const MISSING: &str = "this kernel has no nf_tables (Linux 3.18, CONFIG_NF_TABLES, module nf_tables)";
 
 /// The ruleset of this network namespace, as it was at the last look.
 pub struct Nft {
@@ -40,7 +40,8 @@ impl Nft {
         };
         let mut nft = Self { socket, generation: 0, chains: Vec::new() };
         match nft.try_look() {
-            // nfnetlink's answer for a subsystem that is not there and that no module brings.
+            // nfnetlink's answer for a subsystem that is not there and that no module brings; before Linux 3.18,
+            // whose nf_tables have no masquerading either, for NFT_MSG_GETGEN.
             Err(Errno::EINVAL) => Ok(None),
             looked => looked.map(|()| Some(nft)).map_err(words).context("nft list chains"),
         }
