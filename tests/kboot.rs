@@ -118,6 +118,8 @@ mod join_again;
 mod join_errors;
 #[path = "cases/join_kills.rs"]
 mod join_kills;
+#[path = "cases/kernel_floor.rs"]
+mod kernel_floor;
 #[path = "cases/kubelet_check.rs"]
 mod kubelet_check;
 #[path = "cases/kubelet_check_input.rs"]

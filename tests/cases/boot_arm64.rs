@@ -18,7 +18,7 @@ const ARM64: Kind = Kind {
 };
 
 /// Prints what was made, and turns the machine off by init's own way.
-const READER: &str = "exec >/dev/console 2>&1; export PATH=/bin; uname -m; ip addr show cbr0; nft -j list ruleset; \
+const READER: &str = "exec >/dev/console 2>&1; export PATH=/bin; uname -m; ip addr show cbr0; nft -j list ruleset; kboot timeline; \
     cat /sys/class/net/eth0/device/uevent; kill -TERM 1; sleep 99";
 
 #[test]
@@ -59,6 +59,8 @@ fn an_arm64_machine_boots_to_a_registered_node() {
     let rules: Value = serde_json::from_str(rules).unwrap();
     let rules = rules.to_string();
     assert!(rules.contains("masquerade") && rules.contains("10.77.64.0"), "{rules}");
+    let drawn = |name: &str| console.lines().any(|l| l.starts_with(name) && l.contains('█'));
+    assert!(["init ", "ipconfig ", "bridge ", "register "].into_iter().all(drawn), "{console}");
     for step in [
         "kboot: modules virtio_net br_netfilter nft_chain_nat nft_masq loaded (",
         "kboot: ipconfig eth0 10.0.2.15/24 via 10.0.2.2 (dhcp",
