@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::api::shared;
-use crate::support::{Scratch, binary, finish, need};
+use crate::support::{Scratch, binary, finish, need, root_user};
 
 /// kboot behind it. cargo builds examples with the tests.
 fn old_kernel(dir: &Scratch) -> PathBuf {
@@ -18,6 +18,7 @@ fn old_kernel(dir: &Scratch) -> PathBuf {
     dir.path("kboot").into()
 }
 
+/// What a run that goes well asks of the kernel.
 fn traced(program: &Path, args: &[&str]) -> Option<String> {
     let strace = need("strace", "tools")?;
     let dir = Scratch::new();
@@ -40,11 +41,27 @@ fn calls_that_came_later_fail_and_the_work_is_done() {
     assert!(!getrandom.is_empty() && getrandom.iter().all(|l| l.contains("ENOSYS")), "{getrandom:?}");
     assert!(trace.contains("/dev/urandom"), "{trace}");
     assert_eq!(api.node("old-kernel").unwrap()["spec"]["podCIDR"], "10.66.3.0/24");
+}
 
-    let lease =
-        dir.file("subnet.env", "FLANNEL_SUBNET=10.66.3.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n");
-    let become_true = ["flannel-env", "--env-file", &lease, "--allow-stale", "--", "/bin/true"];
-    let trace = traced(&old, &become_true).unwrap();
-    let close_range = trace.lines().find(|l| l.contains(" close_range("));
-    assert!(close_range.is_none_or(|l| l.contains("ENOSYS")), "{close_range:?}");
+/// br_netfilter's settings, on a kernel that calls itself 2.6 (personality(2)) and has a list of modules.
+#[test]
+fn before_3_18_they_are_the_bridge_modules() {
+    if !root_user() {
+        return;
+    }
+    let dir = Scratch::new();
+    fs::create_dir(dir.path("proc")).unwrap();
+    fs::copy(binary(), dir.path("kboot")).unwrap();
+    let lines = "cd \"$0\" && mount -t proc proc proc && mount -t tmpfs none proc/sys/net/bridge || exit
+        modules=lib/modules/$(setarch --uname-2.6 uname -r)
+        mkdir -p $modules && echo kernel/net/bridge/bridge.ko: >$modules/modules.dep
+        for kernel in --uname-2.6 --32bit; do
+            setarch $kernel chroot . /kboot bridge --subnet 10.66.4.1/24 --no-masquerade --dry-run | head -n 1
+        done";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--net", "--propagation", "private", "sh", "-c", lines, &dir.path("")]);
+    let done = finish(&mut command);
+    assert!(done.ok().starts_with("modprobe bridge\nip link add cbr0 "), "{done:?}");
+    // Of one that calls itself what it is, there are no modules.
+    assert_eq!(done.stderr.matches("module br_netfilter (").count(), 1, "{done:?}");
 }
