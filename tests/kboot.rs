@@ -16,6 +16,8 @@ mod auth_plugin;
 mod auth_proxy;
 #[path = "cases/binary.rs"]
 mod binary;
+#[path = "cases/boot_scripts.rs"]
+mod boot_scripts;
 #[path = "cases/bridge.rs"]
 mod bridge;
 #[path = "cases/bridge_check.rs"]

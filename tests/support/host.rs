@@ -19,26 +19,28 @@ pub struct Host {
 }
 
 const SET_UP: &str = "mount -t tmpfs tmpfs /run && ip link set lo up && \
-    echo 0 > /proc/sys/net/ipv4/ip_forward && echo ready && exec sleep infinity";
+    echo 0 > /proc/sys/net/ipv4/ip_forward && echo ready";
 
 impl Host {
     pub fn new() -> Self {
-        Self::start(&[])
+        Self::start(&[], "exec sleep infinity")
     }
 
     /// One whose processes, their orphans too, end with it: they have a pid namespace of their own.
     pub fn with_own_pids() -> Self {
-        let mut host = Self::start(&["--pid", "--fork", "--kill-child", "--mount-proc"]);
+        // The first process reaps orphans, as an init does: whoever waits for one's end sees it.
+        let hold = "sleep infinity & wait";
+        let mut host = Self::start(&["--pid", "--fork", "--kill-child", "--mount-proc"], hold);
         // unshare itself stays outside; its child is the first in there.
         host.spaces.push(format!("--pid=/proc/{}/ns/pid_for_children", host.holder.id()));
         host
     }
 
-    fn start(more: &[&str]) -> Self {
+    fn start(more: &[&str], hold: &str) -> Self {
         let mut holder = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--", "unshare", "--net", "--mount", "--propagation", "private"])
             .args(more)
-            .args(["sh", "-c", SET_UP])
+            .args(["sh", "-c", &format!("{SET_UP} && {hold}")])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -12,6 +12,7 @@ pub mod firewall;
 pub mod host;
 pub mod join;
 pub mod kubelet;
+pub mod legacy;
 pub mod machine;
 pub mod monitor;
 pub mod net;
