@@ -178,5 +178,7 @@ mod register_standin;
 mod server;
 #[path = "cases/surroundings.rs"]
 mod surroundings;
+#[path = "cases/sysvinit.rs"]
+mod sysvinit;
 #[path = "cases/timeline.rs"]
 mod timeline;
