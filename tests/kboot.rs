@@ -182,3 +182,5 @@ mod surroundings;
 mod sysvinit;
 #[path = "cases/timeline.rs"]
 mod timeline;
+#[path = "cases/upstart.rs"]
+mod upstart;
