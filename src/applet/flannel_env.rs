@@ -10,7 +10,7 @@ use super::cli::Words;
 use super::lease::{SUBNET_ENV, from_file};
 use super::options::applet_args;
 use super::report::{Report, Step};
-use super::{Applet, etcd, info_of, tls};
+use super::{Applet, etcd, info_of, options, tls};
 use crate::client::etcd::{Cluster, served};
 use crate::error::{Error, Result};
 use crate::plan::flannel::{self, Form};
@@ -27,11 +27,23 @@ pub const APPLET: Applet = Applet {
     name: "flannel-env",
     summary: "wait for flannel's lease; print it or run a command with it",
     examples: &[
-        "lease=$(flannel-env) && eval \"$lease\"",
-        "flannel-env --get FLANNEL_SUBNET_IP",
-        "flannel-env --timeout 90s -- dockerd",
+        "the lease as variables of this shell: lease=$(kboot flannel-env) && eval \"$lease\"",
+        "one of them: kboot flannel-env --get FLANNEL_SUBNET_IP",
+        "become a command that finds them in its environment: kboot flannel-env --timeout 90s -- dockerd",
     ],
     rest: Some("COMMAND [ARGS]"),
+    groups: &[
+        "Lease: --env-file --allow-stale",
+        "Output: --format --get",
+        "etcd: --lease-of --public-ip --prefix --user --password-file",
+        options::TLS,
+    ],
+    exits: &[
+        options::LATE,
+        "126, 127: COMMAND cannot be run, is not there; otherwise its exit status counts",
+    ],
+    variables: &[],
+    files: &[options::LEASE_FILE],
     info: info_of::<Args>,
     run,
 };
@@ -65,10 +77,10 @@ applet_args! {
         #[argh(option, arg_name = "ip")]
         public_ip: Option<IpAddr>,
         /// sh (KEY=value, for eval), export, env, systemd (EnvironmentFile=) or json (default: sh)
-        #[argh(option, arg_name = "form")]
+        #[argh(option, arg_name = "format")]
         format: Option<Format>,
         /// print this one variable's value only
-        #[argh(option, arg_name = "name")]
+        #[argh(option, arg_name = "variable")]
         get: Option<String>,
     }
 }

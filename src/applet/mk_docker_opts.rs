@@ -8,7 +8,7 @@ use super::cli::Words;
 use super::lease::{SUBNET_ENV, from_file};
 use super::options::applet_args;
 use super::report::{Report, Step};
-use super::{Applet, info_of};
+use super::{Applet, info_of, options};
 use crate::error::{Error, Result};
 use crate::plan::docker::mk_opts::{Ask, Generation, Inputs, compose, is_name};
 use crate::plan::shell;
@@ -22,8 +22,18 @@ use crate::types::{Cidr, Timeout};
 pub const APPLET: Applet = Applet {
     name: "mk-docker-opts.sh",
     summary: "as flannel's script: the lease as a file of docker's options",
-    examples: &["mk-docker-opts.sh -k DOCKER_NETWORK_OPTIONS -d /run/flannel/docker", "mk-docker-opts.sh -i"],
+    examples: &[
+        "one variable, in a file that docker's unit reads: kboot mk-docker-opts.sh -k DOCKER_NETWORK_OPTIONS -d /run/flannel/docker",
+        "a variable for each option: kboot mk-docker-opts.sh -i",
+    ],
     rest: None,
+    groups: &[
+        "As the script: --env-file --output --individual --combined --key --omit-ip-masq",
+        "Besides: --mk-compat",
+    ],
+    exits: &[options::LATE],
+    variables: &[],
+    files: &[options::LEASE_FILE, "/run/docker_opts.env: what is written"],
     info: info_of::<Args>,
     run,
 };
@@ -62,14 +72,14 @@ applet_args! {
         #[argh(switch, short = 'c')]
         combined: bool,
         /// the name of that one (default: DOCKER_OPTS)
-        #[argh(option, short = 'k', arg_name = "key")]
+        #[argh(option, short = 'k', arg_name = "variable")]
         key: Option<String>,
         /// without --ip-masq, which docker has since 1.3
         #[argh(switch, short = 'm')]
         omit_ip_masq: bool,
         /// byte by byte as the script of flannel 0.5 or 0.6 (and later): a lease that is not there is no
         /// error then, and FLANNEL_* may come from the environment
-        #[argh(option, arg_name = "0.5|0.6")]
+        #[argh(option, arg_name = "version")]
         mk_compat: Option<Compat>,
     }
 }

@@ -12,7 +12,7 @@ mod environment;
 mod etcd;
 mod etcd_config;
 mod flannel_env;
-mod help;
+pub mod help;
 mod init;
 mod install;
 mod ipconfig;
@@ -50,10 +50,18 @@ pub struct Applet {
     pub name: &'static str,
     /// One line for `kboot --help`.
     pub summary: &'static str,
-    /// Lines for its `--help` that can be pasted.
+    /// `WHAT IT DOES: LINE`; the lines can be pasted.
     pub examples: &'static [&'static str],
     /// What may follow `--`; `None`: nothing.
     pub rest: Option<&'static str>,
+    /// `TITLE: --option --option`: each of its options once, in the order of `--help`; without `options::RUN`.
+    pub groups: &'static [&'static str],
+    /// `STATUS: MEANING`: those that it can end with, but for `help::EXITS`.
+    pub exits: &'static [&'static str],
+    /// `NAME: MEANING`: variables and kernel parameters that are not options.
+    pub variables: &'static [&'static str],
+    /// `PATH: WHAT FOR`: files that it reads or writes unless told otherwise.
+    pub files: &'static [&'static str],
     info: fn() -> CommandInfoWithArgs,
     run: fn(&Words, &mut Report) -> Result<()>,
 }
@@ -99,7 +107,7 @@ fn find(name: &OsStr) -> Option<&'static Applet> {
 
 fn multiplex(args: &[OsString]) -> (Option<&'static str>, Result<()>) {
     let Some(first) = args.first() else {
-        return (None, stdio::out(&help::overview()));
+        return (None, help::show(None));
     };
     if let Some(applet) = find(first) {
         return (Some(applet.name), call(applet, &args[1..]));
@@ -107,9 +115,9 @@ fn multiplex(args: &[OsString]) -> (Option<&'static str>, Result<()>) {
     let shown = first.to_string_lossy();
     let result = match (shown.as_ref(), &args[1..]) {
         ("--list", []) => stdio::out(&format!("{}\n", APPLETS.each_ref().map(|a| a.name).join("\n"))),
-        ("--help" | "-h" | "help", []) => stdio::out(&help::overview()),
+        ("--help" | "-h" | "help", []) => help::show(None),
         ("help", [name]) => match find(name) {
-            Some(applet) => stdio::out(&help::applet(applet)),
+            Some(applet) => help::show(Some(applet)),
             None => Err(not_found(&name.to_string_lossy())),
         },
         ("--version" | "-V", []) => stdio::out(concat!("kboot ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -165,7 +173,7 @@ fn scan_and_run(applet: &'static Applet, argv: &[OsString], report: &mut Report)
     };
     if words.help {
         report.json = false;
-        return stdio::out(&help::applet(applet));
+        return help::show(Some(applet));
     }
     sys::timeline::start(applet.name);
     // To a container's init it is the host's.

@@ -59,6 +59,21 @@ pub struct EtcdOptions {
 /// The default of `--timeout`.
 pub const TIMEOUT: Timeout = Timeout::After(std::time::Duration::from_mins(5));
 
+/// Groups of shared options, as `Applet::groups` has them.
+pub const LEASE: &str = "Lease: --subnet --env-file --allow-stale";
+pub const SERVER: &str = "API server: --server --kubeconfig";
+pub const TLS: &str = "TLS: --cacert --cert --key";
+/// Every applet's last.
+pub const RUN: &str = "Run: --timeout --dry-run --json --verbose --quiet --help";
+
+/// What several applets' help has of exit statuses, variables and files.
+pub const LATE: &str = "75: not within --timeout; run it again";
+pub const LEASE_VARIABLES: &str = "FLANNEL_SUBNET, FLANNEL_NETWORK, FLANNEL_MTU, FLANNEL_IPMASQ: the lease, unless an option says where it is";
+pub const SERVER_VARIABLES: &str = "KUBECONFIG, KUBERNETES_MASTER: the API server, unless an option names it";
+pub const LEASE_FILE: &str = "/run/flannel/subnet.env: the lease, as flanneld writes it";
+pub const KUBECONFIGS: &str =
+    "/etc/kubernetes/kubelet.conf, /etc/kubernetes/admin.conf: the API server, if nothing else names it";
+
 macro_rules! applet_args {
     ($(#[$meta:meta])* struct $name:ident [$($group:ident)*] { $($own:tt)* }) => {
         applet_args!(@ [$(#[$meta])*] $name [$($group)*] { $($own)* });
@@ -127,7 +142,7 @@ macro_rules! applet_args {
             #[argh(option, arg_name = "key")]
             prefix: Option<String>,
             /// user name in etcd
-            #[argh(option, arg_name = "name")]
+            #[argh(option, arg_name = "user")]
             user: Option<String>,
             /// file with the password of --user
             #[argh(option, arg_name = "path")]

@@ -58,6 +58,21 @@ pub fn is_terminal() -> bool {
     !was_closed(2) && io::IsTerminal::is_terminal(&io::stderr())
 }
 
+/// Whether stdout (1) or stderr (2) is a terminal that shows colours, and whoever sits there wants them
+/// (no-color.org). Not the console of a boot, whose lines others read too.
+pub fn is_coloured(fd: u8) -> bool {
+    let is_terminal = match fd {
+        1 => !was_closed(1) && io::IsTerminal::is_terminal(&io::stdout()),
+        _ => is_terminal() && !is_console(),
+    };
+    is_terminal && can_erase() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// Whether the terminal knows more than lines.
+pub fn can_erase() -> bool {
+    std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb")
+}
+
 /// Whether descriptor `fd` (0 to 2) was closed when the process started.
 pub fn was_closed(fd: u8) -> bool {
     CLOSED.load(Ordering::Relaxed) & (1 << fd) != 0

@@ -19,7 +19,7 @@ use argh::FromArgValue;
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
-use super::{Applet, info_of};
+use super::{Applet, info_of, options};
 use crate::error::{Error, Result};
 use crate::plan::subnet_env::parse_mtu;
 use crate::sys::iptables::Iptables;
@@ -33,12 +33,26 @@ pub const APPLET: Applet = Applet {
     name: "bridge",
     summary: "make the pod bridge: address, MTU, forwarding, masquerading",
     examples: &[
-        "bridge --masquerade 10.10.0.0/16 --out-interface eth0",
-        "bridge --name br-pods --subnet 10.7.3.1/24 --mtu 1450 --no-masquerade",
-        "bridge --check",
-        "bridge --down --restore",
+        "cbr0 with the lease's subnet; pods leave by eth0 with this host's address: kboot bridge --masquerade 10.10.0.0/16 --out-interface eth0",
+        "without flannel: kboot bridge --name br-pods --subnet 10.7.3.1/24 --mtu 1450 --no-masquerade",
+        "what has changed since: kboot bridge --check",
+        "all of it undone: kboot bridge --down --restore",
     ],
     rest: None,
+    groups: &[
+        "Bridge: --name --mtu --address --attach --hairpin-mode",
+        "Masquerading and firewall: --masquerade --no-masquerade --out-interface --firewall",
+        "docker0: --replace-docker0 --force",
+        "Checking and undoing: --check --node --down --restore",
+        options::LEASE,
+        options::SERVER,
+    ],
+    exits: &[
+        "3: something differs (--check), or is in the way, such as another link of that name",
+        options::LATE,
+    ],
+    variables: &[options::LEASE_VARIABLES, options::SERVER_VARIABLES],
+    files: &[options::LEASE_FILE, "/run/kboot: what of it is kboot's own, and how the kernel was set before"],
     info: info_of::<Args>,
     run,
 };
@@ -74,7 +88,7 @@ applet_args! {
         hairpin_mode: Option<Hairpin>,
         /// the cluster's network: what pods send elsewhere gets this host's address; repeatable
         /// (default: FLANNEL_NETWORK, unless flanneld masquerades itself)
-        #[argh(option, arg_name = "cluster-cidr")]
+        #[argh(option, arg_name = "cidr")]
         masquerade: Vec<Cidr>,
         /// no masquerading; takes kboot's own rules away
         #[argh(switch)]
@@ -98,7 +112,7 @@ applet_args! {
         check: bool,
         /// with --check: the Node whose podCIDR is compared, where an API server is named (default: as
         /// register names it)
-        #[argh(option, arg_name = "name")]
+        #[argh(option, arg_name = "node")]
         node: Option<NodeName>,
         /// take away what kboot made: rules, addresses, and its bridge if nothing else is on it
         #[argh(switch)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
-use super::{Applet, info_of, lease};
+use super::{Applet, info_of, lease, options};
 use crate::error::{Error, Result};
 use crate::plan::cni::{self, Wanted, parse_network, parse_version};
 use crate::plan::subnet_env::{Lease, check_mtu, parse_mtu};
@@ -21,11 +21,22 @@ pub const APPLET: Applet = Applet {
     name: "cni-config",
     summary: "write the CNI config of containerd or CRI-O for this lease",
     examples: &[
-        "cni-config",
-        "cni-config --name br-pods --subnet 10.7.3.1/24 --mtu 1450 --output -",
-        "cni-config --check",
+        "for cbr0 and the lease, where every runtime looks: kboot cni-config",
+        "on stdout, without flannel: kboot cni-config --name br-pods --subnet 10.7.3.1/24 --mtu 1450 --output -",
+        "what has changed since: kboot cni-config --check",
     ],
     rest: None,
+    groups: &[
+        "Network: --name --network --mtu --hairpin-mode --no-portmap --bandwidth --cni-version",
+        "File: --output --replace --no-conflict-check --check",
+        options::LEASE,
+    ],
+    exits: &[
+        "3: something differs (--check), or another's file is in the way (see --replace)",
+        options::LATE,
+    ],
+    variables: &[options::LEASE_VARIABLES],
+    files: &["/etc/cni/net.d/10-kboot.conflist: what is written", options::LEASE_FILE],
     info: info_of::<Args>,
     run,
 };

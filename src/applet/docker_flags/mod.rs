@@ -12,7 +12,7 @@ use serde_json::json;
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
-use super::{Applet, info_of, lease, pod_bridge, program_version};
+use super::{Applet, info_of, lease, options, pod_bridge, program_version};
 use crate::error::{Error, Result};
 use crate::plan::docker::{self, Mode, Setting, Wanted};
 use crate::plan::subnet_env::{Lease, parse_mtu};
@@ -27,12 +27,27 @@ pub const APPLET: Applet = Applet {
     name: "docker-flags",
     summary: "print or store dockerd's network flags for this lease",
     examples: &[
-        "dockerd $(docker-flags --bridge cbr0)",
-        "docker-flags --bridge cbr0 --format env --output /etc/default/docker",
-        "docker-flags --bridge cbr0 --format daemon-json -o /etc/docker/daemon.json",
-        "docker-flags --bip --format env --key DOCKER_NETWORK_OPTIONS",
+        "for a command line: dockerd $(kboot docker-flags --bridge cbr0)",
+        "in the file that Debian's docker.io reads; docker restarted if it changed: kboot docker-flags --bridge cbr0 --format env -o /etc/default/docker --restart auto",
+        "in docker's own file: kboot docker-flags --bridge cbr0 --format daemon-json -o /etc/docker/daemon.json",
+        "as flannel's own scripts do it, without cbr0: kboot docker-flags --bip --format env --key DOCKER_NETWORK_OPTIONS",
     ],
     rest: None,
+    groups: &[
+        "Settings: --bridge --bip --mtu --registry-mirror",
+        "Output: --format --key --output",
+        "docker: --docker-version --no-conflict-check --restart",
+        options::LEASE,
+    ],
+    exits: &[
+        "3: other settings contradict these: docker would not start with them, or not heed them",
+        options::LATE,
+    ],
+    variables: &[options::LEASE_VARIABLES, "DOCKER_HOST: where docker answers"],
+    files: &[
+        options::LEASE_FILE,
+        "/etc/docker/daemon.json, /etc/default/docker: looked at for contradictions, as are docker's units",
+    ],
     info: info_of::<Args>,
     run,
 };
@@ -54,10 +69,10 @@ applet_args! {
         #[argh(option, arg_name = "url")]
         registry_mirror: Vec<String>,
         /// flags (one line), env (KEY="FLAGS"), daemon-json or systemd (a drop-in) (default: flags)
-        #[argh(option, arg_name = "form", default = "Format::Flags")]
+        #[argh(option, arg_name = "format", default = "Format::Flags")]
         format: Format,
         /// with env: the variable (default: DOCKER_OPTS)
-        #[argh(option, arg_name = "key")]
+        #[argh(option, arg_name = "variable")]
         key: Option<String>,
         /// write there instead of stdout (-); what else is in it stays
         #[argh(option, short = 'o', arg_name = "path")]

@@ -13,7 +13,7 @@ use argh::FromArgValue;
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
-use super::{Applet, etcd, info_of, tls};
+use super::{Applet, etcd, info_of, options, tls};
 use crate::client::etcd::{Cluster, KeyValue, served};
 use crate::error::{Error, Result};
 use crate::plan::network::NEWEST;
@@ -26,12 +26,26 @@ pub const APPLET: Applet = Applet {
     name: "etcd-config",
     summary: "put flannel's network config into etcd, or confirm it",
     examples: &[
-        "etcd-config --endpoints http://10.0.0.1:4001 --file flannel.json",
-        "etcd-config --network 10.10.0.0/16 --backend vxlan --nodes 50",
-        "etcd-config --reserve 10.10.48.0/24=10.0.0.7",
-        "etcd-config --show",
+        "a config from a file: kboot etcd-config --endpoints http://10.0.0.1:4001 --file flannel.json",
+        "one made of options, with room for 50 hosts: kboot etcd-config --network 10.10.0.0/16 --backend vxlan --nodes 50",
+        "a subnet kept for one host: kboot etcd-config --reserve 10.10.48.0/24=10.0.0.7",
+        "what etcd holds: the config and all leases: kboot etcd-config --show",
     ],
     rest: None,
+    groups: &[
+        "Network config: --file --network --subnet-len --subnet-min --subnet-max --ipv6-network --ipv6-subnet-len \
+         --ipv6-subnet-min --ipv6-subnet-max --backend --backend-option",
+        "Judging it: --service-cidr --nodes --flannel-version --allow-unknown --allow-overlap",
+        "Writing and showing: --replace --reserve --show",
+        "etcd: --endpoints --api --prefix --user --password-file",
+        options::TLS,
+    ],
+    exits: &[
+        "3: etcd holds something else (see --replace), or this host uses the range already",
+        options::LATE,
+    ],
+    variables: &["ETCDCTL_ENDPOINTS: etcd, unless --endpoints is given"],
+    files: &[],
     info: info_of::<Args>,
     run,
 };

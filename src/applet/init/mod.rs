@@ -29,10 +29,20 @@ pub const APPLET: Applet = Applet {
     name: "init",
     summary: "PID 1: mounts, drivers, the boot list; stay or switch root",
     examples: &[
-        "kboot init --once --boot /etc/kboot/boot",
-        "kboot init --boot 'bridge --no-masquerade; register' --dry-run",
+        "the steps of a list, where another is PID 1: kboot init --once --boot /etc/kboot/boot",
+        "what a boot by this list would do: kboot init --boot 'bridge --no-masquerade; register' --dry-run",
     ],
     rest: Some("ARGS of the root's init"),
+    groups: &["Boot: --boot --module --once", "Root: --root --real-init"],
+    exits: &["1: a step failed; PID 1 of a machine restarts it instead, as panic= says"],
+    variables: &[
+        "ip=, nameserver=, BOOTIF=: the network, as ipconfig takes them",
+        "root=, rootfstype=, rootflags=, ro, rw, init=: the root, as the kernel takes them",
+        "kboot.modules=: more modules to load",
+        "kboot.rescue=: a shell for a boot that failed, such as /bin/sh",
+        "panic=: seconds from a failure to the restart; less than 0 at once, 0 never",
+    ],
+    files: &["/etc/kboot/boot: the boot list", "/etc/kboot/modules: modules to load, one a line"],
     info: info_of::<Args>,
     run,
 };
@@ -49,7 +59,7 @@ applet_args! {
         boot: Option<String>,
         /// a kernel module to load besides those of /etc/kboot/modules; repeatable or separated by
         /// commas
-        #[argh(option, arg_name = "name")]
+        #[argh(option, arg_name = "module")]
         module: Vec<String>,
         /// the root to switch to: a device, or a directory where it is mounted; none: stay (default:
         /// the kernel's root=)

@@ -27,12 +27,16 @@ pub const APPLET: Applet = Applet {
     name: "ipconfig",
     summary: "configure the network as ip= says: DHCP or static",
     examples: &[
-        "ipconfig",
-        "ipconfig --device eth0 --keep",
-        "ipconfig --ip 10.0.2.15::10.0.2.2:255.255.255.0:node-1:eth0:none:10.0.2.3",
-        "ipconfig --ip eth0:dhcp --ip '[fd00:5::9]::[fd00:5::1]:64::eth0:none'",
+        "what the kernel parameter ip= says, else DHCP: kboot ipconfig",
+        "DHCP on one link; stay and renew the lease: kboot ipconfig --device eth0 --keep",
+        "static, with a host name and a name server: kboot ipconfig --ip 10.0.2.15::10.0.2.2:255.255.255.0:node1:eth0:none:10.0.2.3",
+        "both families on one link: kboot ipconfig --ip eth0:dhcp --ip '[fd00:5::9]::[fd00:5::1]:64::eth0:none'",
     ],
     rest: None,
+    groups: &["Network: --ip --device --keep --resolv-conf"],
+    exits: &["75: no link, or no answer by DHCP, within --timeout; run it again"],
+    variables: &["ip=, nameserver=, BOOTIF=: kernel parameters that say what options do not"],
+    files: &["/etc/resolv.conf: gets the name servers"],
     info: info_of::<Args>,
     run,
 };
@@ -50,7 +54,7 @@ applet_args! {
         ip: Vec<Param>,
         /// the link, by its name or its Ethernet address, where ip= names none (default: BOOTIF=, else the
         /// first with a carrier that is no bridge, veth or the like)
-        #[argh(option, arg_name = "link")]
+        #[argh(option, arg_name = "ifname")]
         device: Option<Device>,
         /// stay in the foreground and keep the lease: renew it, take the address away when it ends
         #[argh(switch)]

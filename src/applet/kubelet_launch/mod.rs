@@ -17,7 +17,7 @@ use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
 use super::server::Server;
-use super::{Applet, info_of, lease, node_name, server};
+use super::{Applet, info_of, lease, node_name, options, server};
 use crate::error::{Error, Result};
 use crate::plan::kubelet::environment::Variable;
 use crate::plan::kubelet::{Extra, Runtime, Version};
@@ -34,13 +34,34 @@ pub const APPLET: Applet = Applet {
     name: "kubelet-launch",
     summary: "become the kubelet, with the flags that its version takes",
     examples: &[
-        "kubelet-launch --server http://10.0.0.1:8080",
-        "kubelet-launch --kubeconfig /etc/kubernetes/kubelet.conf -- --v=2",
-        "kubelet-launch --check --fix",
-        "kubelet-launch --supervise --oom-score-adj -999 --nofile 1000000",
-        "kubelet-launch --kubelet-version 1.1 --server 10.0.0.1:8080 --dry-run",
+        "a cluster of 2015: kboot kubelet-launch --server http://10.0.0.1:8080",
+        "one of today, and a flag of the kubelet's own: kboot kubelet-launch --kubeconfig /etc/kubernetes/kubelet.conf -- --v=2",
+        "what it will find on this host; what can be mended is: kboot kubelet-launch --check --fix",
+        "on a host with no service manager: kboot kubelet-launch --supervise --oom-score-adj -999 --nofile 1000000",
+        "the command line for a kubelet that is not here: kboot kubelet-launch --kubelet-version 1.1 --server 10.0.0.1:8080 --dry-run",
     ],
     rest: Some("KUBELET-FLAGS"),
+    groups: &[
+        "Kubelet: --kubelet --kubelet-version",
+        "Node: --name --node-ip --register-node",
+        "Pods: --runtime --pause-image --manifests --bridge --cluster-dns --cluster-domain --resolv-conf",
+        "Kubelet's API: --address --open-api --client-ca-file --read-only-port --healthz-port",
+        "Checking the host: --check --fix --ignore --allow-swap --allow-cgroup-v1",
+        "Process: --supervise --stop-timeout --nofile --oom-score-adj --nice --env",
+        options::LEASE,
+        options::SERVER,
+    ],
+    exits: &[
+        "3: the kubelet cannot run here as things are; --check tells why",
+        options::LATE,
+        "126, 127: the kubelet cannot be run, is not there; otherwise its exit status counts",
+    ],
+    variables: &[
+        options::LEASE_VARIABLES,
+        options::SERVER_VARIABLES,
+        "NOTIFY_SOCKET: gets READY=1 once the kubelet is well",
+    ],
+    files: &[options::LEASE_FILE, "/etc/kubernetes/manifests: static pods", options::KUBECONFIGS],
     info: info_of::<Args>,
     run,
 };
@@ -51,10 +72,10 @@ applet_args! {
     /// its own; those that its version does not know are left out.
     struct Args [lease server] {
         /// the kubelet (default: kubelet, from PATH)
-        #[argh(option, arg_name = "path")]
+        #[argh(option, arg_name = "program")]
         kubelet: Option<String>,
         /// its version, instead of asking it
-        #[argh(option, arg_name = "v")]
+        #[argh(option, arg_name = "version")]
         kubelet_version: Option<Version>,
         /// the Node's name (default: of the client certificate, else the subnet's address)
         #[argh(option, arg_name = "node")]
@@ -88,7 +109,7 @@ applet_args! {
         #[argh(option, arg_name = "runtime")]
         runtime: Option<Runtime>,
         /// the pod bridge that is looked at (default: cbr0)
-        #[argh(option, arg_name = "name")]
+        #[argh(option, arg_name = "ifname")]
         bridge: Option<IfName>,
         /// let anybody who reaches port 10250 use the kubelet's API, as where the API server is plain HTTP
         /// (default: those whom the API server knows, in versions that can tell)
@@ -134,9 +155,9 @@ applet_args! {
         /// its nice value, -20 to 19
         #[argh(option, arg_name = "n", from_str_fn(process::parse_nice))]
         nice: Option<i32>,
-        /// a variable that the kubelet gets besides PATH, HOME, proxies and their like: name, as it is
-        /// here, or name=value; repeatable
-        #[argh(option, arg_name = "variable")]
+        /// a variable that the kubelet gets besides PATH, HOME, proxies and their like, as it is
+        /// here or with that value; repeatable
+        #[argh(option, arg_name = "name[=value]")]
         env: Vec<Variable>,
     }
 }

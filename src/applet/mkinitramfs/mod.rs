@@ -20,11 +20,15 @@ pub const APPLET: Applet = Applet {
     name: "mkinitramfs",
     summary: "write an initramfs that boots with this program in it",
     examples: &[
-        "kboot mkinitramfs --boot boot.list --module virtio_net -o kboot.cpio",
-        "kboot mkinitramfs --module br_netfilter --output - | gzip -9n > kboot.img",
-        "kboot mkinitramfs --file token:/etc/kboot/token:0600 --dry-run",
+        "a boot list and the network's driver: kboot mkinitramfs --boot boot.list --module virtio_net -o kboot.cpio",
+        "compressed: kboot mkinitramfs --module br_netfilter --output - | gzip -9n > kboot.img",
+        "what would be in it, with a secret: kboot mkinitramfs --file token:/etc/kboot/token:0600 --dry-run",
     ],
     rest: None,
+    groups: &["Image: --output --boot --module --file", "Taken from: --kernel --modules-dir --kboot"],
+    exits: &[],
+    variables: &["SOURCE_DATE_EPOCH: the time of what is in it, in seconds since 1970 (default: 0)"],
+    files: &["/lib/modules: modules, by the release of their kernel"],
     info: info_of::<Args>,
     run,
 };
@@ -41,7 +45,7 @@ applet_args! {
         #[argh(option, arg_name = "path")]
         boot: Option<PathBuf>,
         /// a kernel module to load at boot, with what it needs; repeatable
-        #[argh(option, arg_name = "name")]
+        #[argh(option, arg_name = "module")]
         module: Vec<String>,
         /// the kernel that boots, as uname -r gives it (default: the one that runs)
         #[argh(option, arg_name = "release")]
@@ -50,7 +54,7 @@ applet_args! {
         #[argh(option, arg_name = "dir")]
         modules_dir: Option<PathBuf>,
         /// one more file, SRC:DST:MODE; DST and MODE are SRC's unless given; repeatable
-        #[argh(option, arg_name = "spec")]
+        #[argh(option, arg_name = "src[:dst[:mode]]")]
         file: Vec<Extra>,
         /// the static kboot to put in (default: this program)
         #[argh(option, arg_name = "path")]

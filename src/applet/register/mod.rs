@@ -13,7 +13,7 @@ use serde_json::json;
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
-use super::{Applet, info_of, lease, node_name};
+use super::{Applet, info_of, lease, node_name, options};
 use crate::client::kube::Kube;
 use crate::error::{Error, Result};
 use crate::plan::node::{self, Annotation, Label, May, Taint, Wanted};
@@ -28,12 +28,30 @@ pub const APPLET: Applet = Applet {
     name: "register",
     summary: "create this host's Node with its podCIDR, or confirm it",
     examples: &[
-        "register --subnet $FLANNEL_SUBNET",
-        "register --server https://10.0.0.1:6443 --cacert ca.crt --token-file token",
-        "register --kubeconfig /etc/kubernetes/admin.conf --label rack=r7",
-        "register --server https://10.0.0.1 --bootstrap-token-file tok --ca-hash $HASH",
+        "the lease's subnet, at the server of this host's kubeconfig: kboot register",
+        "with a token: kboot register --server https://master:6443 --cacert ca.crt --token-file token",
+        "with labels, as an administrator: kboot register --kubeconfig /etc/kubernetes/admin.conf --label rack=r7",
+        "a new node: its own certificate first, by a bootstrap token: kboot register --server https://master:6443 --ca-hash $HASH \\\n    --bootstrap-token-file token",
     ],
     rest: None,
+    groups: &[
+        "Node: --name --label --annotation --taint --provider-id --cloud-provider --unschedulable --cluster-cidr",
+        "A Node that is there: --replace --force --wait-ready",
+        "API server: --server --kubeconfig --context --cacert --ca-hash --insecure-skip-tls-verify",
+        "Credentials: --token-file --cert --key --user --password-file",
+        "Joining: --bootstrap-token-file --kubelet-kubeconfig --cert-dir",
+        options::LEASE,
+    ],
+    exits: &[
+        "3: the Node, or another cluster's kubelet.conf, says otherwise (see --replace), or another Node has the subnet",
+        options::LATE,
+    ],
+    variables: &[options::LEASE_VARIABLES, options::SERVER_VARIABLES],
+    files: &[
+        options::LEASE_FILE,
+        options::KUBECONFIGS,
+        "/var/lib/kubelet/pki: the kubelet's key and certificate",
+    ],
     info: info_of::<Args>,
     run,
 };
@@ -46,13 +64,13 @@ applet_args! {
         #[argh(option, arg_name = "node")]
         name: Option<NodeName>,
         /// the kubeconfig's context to take (default: its current-context)
-        #[argh(option, arg_name = "name")]
+        #[argh(option, arg_name = "context")]
         context: Option<String>,
         /// file with a bearer token
         #[argh(option, arg_name = "path")]
         token_file: Option<PathBuf>,
         /// user name, for servers before 1.19
-        #[argh(option, arg_name = "name")]
+        #[argh(option, arg_name = "user")]
         user: Option<String>,
         /// file with the password of --user
         #[argh(option, arg_name = "path")]
@@ -92,7 +110,7 @@ applet_args! {
         #[argh(switch)]
         unschedulable: bool,
         /// the controller-manager's --cluster-cidr: a podCIDR outside is warned about; repeatable
-        #[argh(option, arg_name = "cidr[,cidr]", from_str_fn(cidrs))]
+        #[argh(option, arg_name = "cidr", from_str_fn(cidrs))]
         cluster_cidr: Vec<Vec<Cidr>>,
         /// replace what differs: a Node with another podCIDR is made anew unless it is Ready, another
         /// cluster's kubelet.conf is overwritten (a copy stays beside it, .kboot-old)

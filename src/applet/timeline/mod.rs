@@ -16,8 +16,16 @@ use crate::sys::{self, file, log, stdio};
 pub const APPLET: Applet = Applet {
     name: "timeline",
     summary: "draw this boot: what ran when, what it waited for",
-    examples: &["timeline", "timeline --svg boot.svg", "timeline --json"],
+    examples: &[
+        "in the terminal's width: kboot timeline",
+        "for a browser: kboot timeline --svg boot.svg",
+        "for a program: kboot timeline --json",
+    ],
     rest: None,
+    groups: &["Form: --svg"],
+    exits: &[],
+    variables: &[],
+    files: &["/run/kboot/timeline: a record of each run"],
     info: info_of::<Args>,
     run,
 };
