@@ -97,6 +97,7 @@ fn applets_do_not_know_each_other() {
         "mkinitramfs",
         "timeline",
         "ipconfig",
+        "units",
     ];
     for applet in applets {
         let mut files = Vec::new();

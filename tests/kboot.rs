@@ -182,5 +182,7 @@ mod surroundings;
 mod sysvinit;
 #[path = "cases/timeline.rs"]
 mod timeline;
+#[path = "cases/units.rs"]
+mod units;
 #[path = "cases/upstart.rs"]
 mod upstart;

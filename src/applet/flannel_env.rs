@@ -7,7 +7,7 @@ use argh::FromArgValue;
 use serde_json::{Map, Value, json};
 
 use super::cli::Words;
-use super::lease::{SUBNET_ENV, from_file};
+use super::lease::{SUBNET_ENV, from_file, shown};
 use super::options::applet_args;
 use super::report::{Report, Step};
 use super::{Applet, etcd, info_of, options, tls};
@@ -94,7 +94,9 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let path = args.env_file.as_deref().unwrap_or(Path::new(SUBNET_ENV));
     let etcd = EtcdLeases::of(&args, words, deadline)?;
     let doubt = |lease: &Lease| etcd.as_ref().map_or(Ok(None), |etcd| etcd.doubt(lease));
-    let variables = from_file(path, args.allow_stale, &deadline, doubt)?.variables();
+    let lease = from_file(path, args.allow_stale, &deadline, doubt)?;
+    report.conclude(format!("lease {}", shown(&lease)));
+    let variables = lease.variables();
     let object: Map<String, Value> = variables.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
     report.found("lease", Value::Object(object));
     if let Some(command) = command {

@@ -146,6 +146,7 @@ fn look(path: &Path, allow_stale: bool) -> Result<Seen<Lease>> {
     }
 }
 
-fn shown(lease: &Lease) -> String {
+/// Its subnets.
+pub fn shown(lease: &Lease) -> String {
     lease.subnets().map(|c| c.to_string()).collect::<Vec<_>>().join(" ")
 }

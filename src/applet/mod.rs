@@ -31,6 +31,7 @@ mod report;
 mod server;
 mod timeline;
 mod tls;
+mod units;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -67,7 +68,7 @@ pub struct Applet {
 }
 
 /// All applets, in the order of a boot.
-pub static APPLETS: [Applet; 12] = [
+pub static APPLETS: [Applet; 13] = [
     init::APPLET,
     ipconfig::APPLET,
     etcd_config::APPLET,
@@ -79,6 +80,7 @@ pub static APPLETS: [Applet; 12] = [
     kubelet_launch::APPLET,
     register::APPLET,
     mkinitramfs::APPLET,
+    units::APPLET,
     timeline::APPLET,
 ];
 

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Context, Error, Exit, Result};
-use crate::sys::{log, stdio, timeline};
+use crate::sys::{log, notify, stdio, timeline};
 
 /// A planned change. Its `Display` is one line in the operator's own idiom (`ip link set cbr0 up`);
 /// dry runs, the log, errors and tests all show that same line.
@@ -36,6 +36,8 @@ pub struct Report {
     changed: Vec<Value>,
     already: usize,
     warned: Vec<String>,
+    /// What it has come to, in one line.
+    conclusion: std::cell::RefCell<String>,
 }
 
 impl Report {
@@ -50,6 +52,7 @@ impl Report {
             changed: Vec::new(),
             already: 0,
             warned: Vec::new(),
+            conclusion: "done".to_owned().into(),
         }
     }
 
@@ -133,7 +136,13 @@ impl Report {
             let text = format!("{what} ({changed} changed, {already} already so)");
             log::info!("{text}");
             timeline::said(&text);
+            self.conclude(text);
         }
+    }
+
+    /// What it has come to, for the service manager.
+    pub fn conclude(&self, text: impl Into<String>) {
+        *self.conclusion.borrow_mut() = text.into();
     }
 
     /// Data for the caller, on stdout; inside the JSON object it is `found.NAME`'s business instead.
@@ -154,6 +163,7 @@ impl Report {
         if !self.dry_run && !matches!(&result, Err(e) if e.exit == Exit::Usage) {
             timeline::finish(outcome, exit, error.as_deref());
         }
+        notify::ended(error.is_none(), error.as_ref().unwrap_or(&self.conclusion.borrow()));
         if !self.json {
             return result;
         }

@@ -26,3 +26,4 @@ pub mod reservation;
 pub mod shell;
 pub mod subnet_env;
 pub mod timeline;
+pub mod units;

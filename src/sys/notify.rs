@@ -36,6 +36,14 @@ pub fn waiting(status: &str, extend: std::time::Duration) {
     send(&format!("STATUS={}\nEXTEND_TIMEOUT_USEC={}", one_line(status), extend.as_micros()));
 }
 
+/// Tells the service manager how a run ended: a unit of Type=notify is started once it hears READY=1. One that
+/// has been ready long since is stopping.
+pub fn ended(well: bool, status: &str) {
+    if !IS_READY.load(Ordering::Relaxed) {
+        send(&format!("{}STATUS={}", if well { "READY=1\n" } else { "" }, one_line(status)));
+    }
+}
+
 /// Sends lines of sd_notify(3), such as `READY=1`. Without a manager: nothing.
 pub fn send(message: &str) {
     if message.lines().any(|line| line == "READY=1") {
@@ -81,11 +89,14 @@ impl Listener {
         Some(Self { socket, address })
     }
 
-    /// The last STATUS that has come.
+    /// The last STATUS of a wait that has come; how a child ended is for others.
     pub fn status(&self) -> Option<String> {
         let (mut last, mut message) = (None, [0; 4096]);
         while let Ok(count) = self.socket.recv(&mut message) {
             let text = String::from_utf8_lossy(&message[..count]);
+            if !text.contains("EXTEND_TIMEOUT_USEC=") {
+                continue;
+            }
             last = text.lines().find_map(|l| l.strip_prefix("STATUS=")).map(one_line).or(last);
         }
         last
@@ -107,8 +118,8 @@ mod tests {
         let listener = Listener::open().unwrap();
         assert_eq!(listener.status(), None);
         start(&listener.address);
-        send("STATUS=a");
-        send("READY=1");
+        waiting("a", std::time::Duration::from_secs(1));
+        ended(true, "b");
         send("EXTEND_TIMEOUT_USEC=9\nSTATUS=waiting \tfor b");
         assert_eq!((listener.status().as_deref(), listener.status()), (Some("waiting for b"), None));
         // A server's words are one line: else it would say READY in kboot's name.

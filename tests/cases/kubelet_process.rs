@@ -155,7 +155,7 @@ fn the_kubelet_gets_the_variables_that_are_listed() {
     let kubelet = stand_in(&dir, "exec env");
     let call = |more: &[&str]| {
         let mut command = kboot(&ENOUGH);
-        command.envs(SCRIPT).env("NOTIFY_SOCKET", "/run/x").args(["--kubelet", &kubelet, "-v"]);
+        command.envs(SCRIPT).args(["--kubelet", &kubelet, "-v"]);
         finish(
             command
                 .args(["--env", "SITE", "--env=RACK=r 7", "--env", "HOME=/kubelet", "--env", "ABSENT"])
@@ -171,7 +171,6 @@ fn the_kubelet_gets_the_variables_that_are_listed() {
         "INVOCATION_ID=0af7",
         "KUBE_FEATURE_WatchListClient=true",
         "LISTEN_FDNAMES=x",
-        "NOTIFY_SOCKET=/run/x",
         "NO_PROXY=10.0.0.0/8,.example",
         "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
         "RACK=r 7",
@@ -188,12 +187,28 @@ fn the_kubelet_gets_the_variables_that_are_listed() {
     assert!(!done.stderr.contains("s3cret"), "{}", done.stderr);
 
     let dry = call(&["--dry-run", "--json"]);
-    let names: Vec<&str> =
-        listed.iter().map(|l| l.split('=').next().unwrap()).filter(|n| *n != "NOTIFY_SOCKET").collect();
+    let names: Vec<&str> = listed.iter().map(|l| l.split('=').next().unwrap()).collect();
     assert_eq!(dry.json()["found"]["environment"], serde_json::json!(names));
     assert!(!dry.stdout.contains("s3cret") && !dry.stderr.contains("s3cret"), "{dry:?}");
     let dry = call(&["--dry-run", "--json", "--supervise"]).json();
     assert!(!dry["found"]["environment"].as_array().unwrap().contains(&"LISTEN_FDNAMES".into()), "{dry}");
+}
+
+/// A unit of Type=notify is started once somebody says so, and those of 2015 do not know how.
+#[test]
+fn kboot_says_ready_for_a_kubelet_that_does_not() {
+    let dir = Scratch::new();
+    let kubelet = stand_in(&dir, "exec env");
+    let socket = std::os::unix::net::UnixDatagram::bind(dir.path("notify")).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    for (version, says) in [("1.3", true), ("1.12", false)] {
+        let mut command = kboot(&ENOUGH.map(|word| if word == "1.3" { version } else { word }));
+        let done = finish(command.env("NOTIFY_SOCKET", dir.path("notify")).args(["--kubelet", &kubelet]));
+        let mut message = [0; 100];
+        let heard = socket.recv(&mut message).map(|n| String::from_utf8_lossy(&message[..n]).into_owned());
+        assert_eq!(heard.ok(), says.then(|| format!("READY=1\nSTATUS=the kubelet, {version}")));
+        assert_eq!(done.ok().contains("NOTIFY_SOCKET="), !says, "{done:?}");
+    }
 }
 
 #[test]

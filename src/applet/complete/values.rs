@@ -18,7 +18,7 @@ const WORDS: [(&str, &str, &str); 13] = [
     ("", "--hairpin-mode", "promiscuous-bridge hairpin-veth none"),
     ("flannel-env", "--format", "sh export env systemd json"),
     ("docker-flags", "--format", "flags env daemon-json systemd"),
-    ("docker-flags", "--restart", "auto systemd sysv"),
+    ("docker-flags", "--restart", "auto systemd queue sysv"),
     ("mk-docker-opts.sh", "--mk-compat", "0.5 0.6"),
     ("register", "--cloud-provider", "external"),
     ("", "--runtime", "docker unix:///run/containerd/containerd.sock unix:///run/crio/crio.sock"),

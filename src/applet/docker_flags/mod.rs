@@ -78,7 +78,8 @@ applet_args! {
         #[argh(option, short = 'o', arg_name = "path")]
         output: Option<PathBuf>,
         /// once the file has changed, restart docker and wait until it answers: auto, systemd, sysv,
-        /// or the pid of a dockerd that somebody starts again
+        /// or the pid of a dockerd that somebody starts again; or queue: systemd is to do it later,
+        /// for a unit that docker waits for
         #[argh(option, arg_name = "how")]
         restart: Option<How>,
         /// dockerd's version, such as 1.9.1 (default: asked of the dockerd in PATH)

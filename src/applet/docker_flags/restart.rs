@@ -28,6 +28,8 @@ pub enum How {
     Auto,
     /// `systemctl`.
     Systemd,
+    /// systemd, if docker runs, once what docker waits for is done: for a unit that docker waits for.
+    Queue,
     /// /etc/init.d/docker.
     Sysv,
     /// This process is ended, and whoever looks after it starts it again.
@@ -39,10 +41,11 @@ impl argh::FromArgValue for How {
         match text {
             "auto" => Ok(Self::Auto),
             "systemd" => Ok(Self::Systemd),
+            "queue" => Ok(Self::Queue),
             "sysv" => Ok(Self::Sysv),
             pid => match pid.parse::<i32>() {
                 Ok(pid) if pid > 1 => Ok(Self::Pid(pid)),
-                _ => Err("is none of auto, systemd, sysv and a pid".into()),
+                _ => Err("is none of auto, systemd, queue, sysv and a pid".into()),
             },
         }
     }
@@ -81,7 +84,7 @@ impl How {
 
     /// Whether systemd starts docker again, so that its unit counts.
     pub fn is_by_systemd(self) -> bool {
-        self.settled().is_ok_and(|how| how == Self::Systemd)
+        self.settled().is_ok_and(|how| matches!(how, Self::Systemd | Self::Queue))
     }
 
     fn settled(self) -> Result<Self> {
@@ -89,11 +92,13 @@ impl How {
         let has_script = Path::new(INIT_SCRIPT).exists();
         match self {
             Self::Auto | Self::Systemd if has_systemd => Ok(Self::Systemd),
+            Self::Queue if has_systemd => Ok(Self::Queue),
             Self::Auto | Self::Sysv if has_script => Ok(Self::Sysv),
             Self::Auto => Err(Error::usage(format!(
                 "--restart auto: neither systemd runs nor is there an {INIT_SCRIPT}: give dockerd's pid"
             ))),
             Self::Systemd => Err(Error::usage("--restart systemd: it does not run here")),
+            Self::Queue => Err(Error::usage("--restart queue: systemd does not run here")),
             Self::Sysv => Err(Error::usage(format!("--restart sysv: there is no {INIT_SCRIPT}"))),
             pid @ Self::Pid(_) => Ok(pid),
         }
@@ -103,7 +108,10 @@ impl How {
         let lines = match self {
             Self::Sysv => vec![format!("{INIT_SCRIPT} restart")],
             Self::Pid(pid) => vec![format!("kill {pid}")],
-            _ => vec!["systemctl daemon-reload".to_owned(), "systemctl restart docker.service".to_owned()],
+            _ => {
+                let verb = if self == Self::Queue { "--no-block try-restart" } else { "restart" };
+                vec!["systemctl daemon-reload".to_owned(), format!("systemctl {verb} docker.service")]
+            }
         };
         lines.into_iter().map(|line| Restart { line }).collect()
     }
@@ -137,8 +145,10 @@ pub fn run(
     if report.dry_run {
         return Ok(());
     }
-    docker::wait_until_it_answers(&url, deadline)
-        .context("docker has not come back with its new settings")?;
+    if how != How::Queue {
+        docker::wait_until_it_answers(&url, deadline)
+            .context("docker has not come back with its new settings")?;
+    }
     run_dir::remove(DUE)
 }
 

@@ -51,7 +51,7 @@ pub fn launch(scene: &Scene, kubelet: Kubelet, look: &Look, report: &mut Report)
         return Ok(());
     }
     log::info!("{step}");
-    process.run(&step.program, &step.flags)
+    process.run(&step.program, &step.flags, scene.version)
 }
 
 fn compose(scene: &Scene, name: &NodeName, files: &Files, look: &Look) -> Result<Composed> {

@@ -7,15 +7,19 @@ use crate::applet::cli::Words;
 use crate::applet::report::Report;
 use crate::error::{Error, Result};
 use crate::plan::kubelet::environment::{self, Variable};
-use crate::plan::kubelet::{Extra, healthz};
+use crate::plan::kubelet::{Extra, Version, healthz};
 use crate::sys::child::Settings;
 use crate::sys::exec::{self, Environment};
-use crate::sys::log;
 use crate::sys::supervise::{self, Program};
+use crate::sys::{log, notify};
 use crate::types::{Timeout, Url};
 
 /// How long a kubelet may take to end: a healthy one does within a second, for its pods stay.
 const STOP_TIMEOUT: Timeout = Timeout::After(std::time::Duration::from_secs(30));
+
+/// From this minor version on the kubelet certainly says READY=1 itself; those of 2015 never do, and a unit of
+/// Type=notify would wait for it in vain.
+const NOTIFIES: u32 = 8;
 
 /// How the kubelet is run.
 pub struct Process {
@@ -66,12 +70,15 @@ impl Process {
 
     /// The last beat: becomes the kubelet, or runs it until kboot is told to stop. `Ok`: it ended with
     /// exit status 0.
-    pub fn run(self, program: &str, flags: &[String]) -> Result<()> {
+    pub fn run(self, program: &str, flags: &[String], version: Version) -> Result<()> {
         log::debug!("the kubelet's variables: {}", names(&self.environment).join(" "));
         if !self.kept_back.is_empty() {
             log::info!("variables that the kubelet does not get (--env NAME): {}", self.kept_back.join(" "));
         }
         let Some(supervision) = self.supervision else {
+            if version.minor < NOTIFIES {
+                notify::send(&format!("READY=1\nSTATUS=the kubelet, {version}"));
+            }
             return Err(exec::exec(program, flags, self.environment, &self.settings));
         };
         let code = supervise::run(Program {

@@ -1,0 +1,114 @@
+//! `units`: systemd's units as text and as files, judged by systemd-analyze.
+
+use std::fs;
+use std::process::Command;
+
+use crate::support::{Done, Scratch, finish, kboot, need, run};
+
+const NODE: [&str; 8] = [
+    "kboot-node.target",
+    "kboot-flannel-env.service",
+    "kboot-bridge.service",
+    "kboot-docker-flags.service",
+    "kboot-docker-gate.service",
+    "kboot-cni-config.service",
+    "kboot-register.service",
+    "kboot-kubelet-launch.service",
+];
+const CONTROL_PLANE: [&str; 2] = ["kboot-control-plane.target", "kboot-etcd-config.service"];
+
+fn write(dir: &Scratch, more: &[&str]) -> Done {
+    let dir = dir.path("");
+    run(&[&["units", "--output", &dir, "--program", "/bin/true"], more].concat())
+}
+
+fn names(dir: &Scratch) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(&dir.0).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+fn sorted(of: &[&[&str]]) -> Vec<String> {
+    let mut names: Vec<String> = of.concat().into_iter().map(str::to_owned).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn they_are_written_once_and_those_of_another_role_go() {
+    let dir = Scratch::new();
+    let dry = write(&dir, &["--dry-run"]);
+    assert_eq!((dry.ok().lines().count(), names(&dir).len()), (10, 0));
+    assert!(write(&dir, &[]).stderr.ends_with(" (10 changed, 0 already so)\n"));
+    assert_eq!(names(&dir), sorted(&[&NODE, &CONTROL_PLANE]));
+    assert!(write(&dir, &[]).stderr.ends_with(" (0 changed, 10 already so)\n"));
+    dir.file("mine.service", "# mine\n");
+    fs::write(dir.path("kboot-bridge.service"), "# Made by kboot units, long ago\n").unwrap();
+    let done = finish(
+        kboot(&["units", "--program", "/bin/true"])
+            .env("KBOOT_ROLE", "node")
+            .args(["--output", &dir.path("")]),
+    );
+    assert!(done.stderr.ends_with(" (3 changed, 7 already so)\n"), "{done:?}");
+    assert_eq!(names(&dir), sorted(&[&NODE, &["mine.service"]]));
+    assert!(write(&dir, &["--remove"]).stderr.ends_with(" (8 changed, 0 already so)\n"));
+    assert_eq!(names(&dir), ["mine.service"]);
+}
+
+#[test]
+fn what_is_not_kboots_stays() {
+    let dir = Scratch::new();
+    let path = dir.file("kboot-node.target", "[Unit]\nDescription=mine\n");
+    let done = write(&dir, &[]);
+    let text = format!("kboot units: {path}: is not kboot's: remove it, or --replace");
+    assert_eq!(done.error(), (3, text.as_str()));
+    assert_eq!(names(&dir), ["kboot-node.target"]);
+    write(&dir, &["--remove"]).ok();
+    assert!(fs::read_to_string(&path).unwrap().contains("mine"));
+    write(&dir, &["--replace"]).ok();
+    assert!(!fs::read_to_string(&path).unwrap().contains("mine"));
+}
+
+/// `systemctl mask` makes a link to /dev/null.
+#[test]
+fn what_is_masked_stays_masked() {
+    let dir = Scratch::new();
+    let masked = dir.path("kboot-cni-config.service");
+    std::os::unix::fs::symlink("/dev/null", &masked).unwrap();
+    for _ in 0..2 {
+        write(&dir, &["--replace"]).ok();
+        assert_eq!(fs::read_link(&masked).unwrap().to_str(), Some("/dev/null"));
+    }
+}
+
+#[test]
+fn they_are_printed_as_systemctl_cat_does() {
+    let done = run(&["units", "--role", "node", "--program", "/opt/kboot"]);
+    let heads: Vec<&str> =
+        done.ok().lines().filter_map(|l| l.strip_prefix("# /etc/systemd/system/")).collect();
+    assert_eq!(heads, NODE);
+    assert!(
+        done.stdout.contains("\nExecStart=/opt/kboot bridge\n")
+            && !done.stdout.lines().any(|l| l.starts_with('@')),
+        "{done:?}"
+    );
+    let own = run(&["units"]);
+    assert!(own.ok().contains(&format!("\nExecStart={} register\n", crate::support::binary().display())));
+    for (program, why) in
+        [("kboot", "a name"), ("/a b", "two words"), ("/%n", "a specifier"), ("/$X", "a variable")]
+    {
+        assert_eq!(run(&["units", "--program", program]).code, 2, "{why}");
+    }
+}
+
+/// Without a warning, those of other packages being absent.
+#[test]
+fn systemd_takes_them() {
+    let Some(analyze) = need("systemd-analyze", "docker") else { return };
+    let dir = Scratch::new();
+    write(&dir, &[]).ok();
+    let files = sorted(&[&NODE, &CONTROL_PLANE]).into_iter().map(|n| dir.path(&n));
+    let done = finish(Command::new(&analyze).arg("verify").args(files));
+    assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (0, "", ""));
+}
