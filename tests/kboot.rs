@@ -186,3 +186,5 @@ mod timeline;
 mod units;
 #[path = "cases/upstart.rs"]
 mod upstart;
+#[path = "cases/units_machine.rs"]
+mod units_machine;

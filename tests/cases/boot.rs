@@ -71,28 +71,11 @@ impl Cluster {
         let files = [
             ("subnet.env", lease),
             ("flannel.json", r#"{ "Network": "10.77.0.0/16", "Backend": { "Type": "vxlan" } }"#.to_owned()),
-            ("kubeconfig", self.kubeconfig()),
+            ("kubeconfig", self.api.kubeconfig_at(HOST)),
         ];
         let files =
             files.map(|(name, text)| format!("{}:/etc/kboot/{name}:0600", self.scratch.file(name, text)));
         (list, files.into())
-    }
-
-    /// The server's certificate has none of the addresses that the machine knows it by.
-    fn kubeconfig(&self) -> String {
-        let ca = fs::read(&self.api.cacert).unwrap();
-        let token = fs::read_to_string(&self.api.token).unwrap();
-        serde_json::json!({
-            "current-context": "c",
-            "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "u" } }],
-            "users": [{ "name": "u", "user": { "token": token.trim() } }],
-            "clusters": [{ "name": "c", "cluster": {
-                "server": self.api.url.replace("127.0.0.1", HOST),
-                "tls-server-name": "kubernetes.default.svc",
-                "certificate-authority-data": base64(&ca),
-            }}],
-        })
-        .to_string()
     }
 
     fn delete(&self) {
@@ -102,11 +85,6 @@ impl Cluster {
     pub fn node(&self) -> Value {
         self.api.kubectl(&["get", "node", self.node, "-o", "json"]).json()
     }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    let dir = Scratch::new();
-    crate::support::tool("base64", &["-w0", &dir.file("in", bytes)])
 }
 
 /// By initramfs/build.
