@@ -36,10 +36,17 @@ pub fn waiting(status: &str, extend: std::time::Duration) {
     send(&format!("STATUS={}\nEXTEND_TIMEOUT_USEC={}", one_line(status), extend.as_micros()));
 }
 
+/// Whether this is the process that systemd started, not one somewhere below it: a script of a service of another
+/// name may run kboot long before that service is ready. SYSTEMD_EXEC_PID came with 248.
+fn is_started_by_manager() -> bool {
+    std::env::var("SYSTEMD_EXEC_PID")
+        .map_or_else(|_| nix::unistd::getppid().as_raw() == 1, |pid| pid.parse() == Ok(std::process::id()))
+}
+
 /// Tells the service manager how a run ended: a unit of Type=notify is started once it hears READY=1. One that
 /// has been ready long since is stopping.
 pub fn ended(well: bool, status: &str) {
-    if !IS_READY.load(Ordering::Relaxed) {
+    if !IS_READY.load(Ordering::Relaxed) && is_started_by_manager() {
         send(&format!("{}STATUS={}", if well { "READY=1\n" } else { "" }, one_line(status)));
     }
 }
@@ -119,7 +126,7 @@ mod tests {
         assert_eq!(listener.status(), None);
         start(&listener.address);
         waiting("a", std::time::Duration::from_secs(1));
-        ended(true, "b");
+        send("READY=1\nSTATUS=b");
         send("EXTEND_TIMEOUT_USEC=9\nSTATUS=waiting \tfor b");
         assert_eq!((listener.status().as_deref(), listener.status()), (Some("waiting for b"), None));
         // A server's words are one line: else it would say READY in kboot's name.

@@ -70,6 +70,74 @@ fn what_is_not_kboots_stays() {
     assert!(!fs::read_to_string(&path).unwrap().contains("mine"));
 }
 
+/// A docker that requires what is not there would not start.
+#[test]
+fn those_that_go_are_disabled_first() {
+    let Some(systemctl) = need("systemctl", "docker") else { return };
+    let (dir, units) = (Scratch::new(), "etc/systemd/system");
+    fs::create_dir_all(dir.path(units)).unwrap();
+    let call = |more: &[&str]| {
+        run(&[&["units", "--program", "/bin/true", "--output", &dir.path(units)], more].concat())
+            .ok()
+            .to_owned()
+    };
+    call(&["--role", "both"]);
+    let root = format!("--root={}", dir.path(""));
+    let enable = [&root, "enable", "kboot-node.target", "kboot-control-plane.target"];
+    assert_eq!(finish(Command::new(systemctl).args(enable)).code, 0);
+    let links = || {
+        let found = crate::support::tool("find", &[&dir.path(units), "-type", "l", "-printf", "%P\n"]);
+        let mut found: Vec<String> = found.lines().map(str::to_owned).collect();
+        found.sort_unstable();
+        found
+    };
+    assert!(
+        links().contains(&"docker.service.requires/kboot-docker-gate.service".to_owned()),
+        "{:?}",
+        links()
+    );
+    call(&["--role", "control-plane"]);
+    assert_eq!(links(), ["multi-user.target.wants/kboot-control-plane.target"]);
+    call(&["--remove"]);
+    assert_eq!(links(), [""; 0]);
+}
+
+/// What systemd hears of a step, and of one that a service's script runs: that is not ready by it.
+#[test]
+fn a_step_says_how_it_ended() {
+    let dir = Scratch::new();
+    let socket = std::os::unix::net::UnixDatagram::bind(dir.path("notify")).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let lease = dir.file(
+        "subnet.env",
+        "FLANNEL_NETWORK=10.9.0.0/16\nFLANNEL_SUBNET=10.9.7.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\n",
+    );
+    let hear = |script: &str, file: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh"]).arg(crate::support::binary()).args([
+            "flannel-env",
+            "--env-file",
+            file,
+        ]);
+        finish(
+            command
+                .args(["--timeout", "0"])
+                .env("NOTIFY_SOCKET", dir.path("notify"))
+                .env_remove("SYSTEMD_EXEC_PID"),
+        );
+        let mut message = [0; 500];
+        socket.recv(&mut message).ok().map(|n| String::from_utf8_lossy(&message[..n]).into_owned())
+    };
+    let started = "SYSTEMD_EXEC_PID=$$ exec \"$@\"";
+    assert_eq!(hear(started, &lease).as_deref(), Some("READY=1\nSTATUS=lease 10.9.7.1/24"));
+    let missing = dir.path("missing");
+    let why = format!("STATUS={missing}: is not there yet (flanneld writes it)");
+    assert_eq!(hear(started, &missing), Some(why));
+    for script in ["\"$@\"; true", "export SYSTEMD_EXEC_PID=$$; \"$@\"; true"] {
+        assert_eq!(hear(script, &lease), None, "{script}");
+    }
+}
+
 /// `systemctl mask` makes a link to /dev/null.
 #[test]
 fn what_is_masked_stays_masked() {

@@ -31,7 +31,7 @@ impl Step for Change {
     }
 }
 
-/// Writes the wanted ones that differ, and removes those of kboot's own that are not wanted.
+/// Writes the wanted ones that differ, and removes those of kboot's own that are not wanted, disabled first.
 pub fn store(args: &Args, directory: &Path, wanted: Vec<File>, report: &mut Report) -> Result<()> {
     if !directory.is_dir() {
         return Err(Error::usage(format!("--output {}: is not a directory", directory.display())));
@@ -68,12 +68,23 @@ fn plan(args: &Args, directory: &Path, wanted: Vec<File>, report: &mut Report) -
             _ => changes.push(Change::Write(path, text)),
         }
     }
-    for path in rest.into_iter().map(|name| directory.join(name)) {
+    for name in rest {
+        let path = directory.join(name);
         if !is_masked(&path) && file::read_if_there(&path)?.is_some_and(|found| units::is_own(&found)) {
+            changes.extend(enabling(directory, name).into_iter().map(Change::Remove));
             changes.push(Change::Remove(path));
         }
     }
     Ok(changes)
+}
+
+/// The links by which `systemctl enable` made other units want it. With one left docker would not start any more:
+/// it would require what is not there.
+fn enabling(directory: &Path, name: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let linking = |path: &PathBuf| path.extension().is_some_and(|e| e == "wants" || e == "requires");
+    let links = entries.map(|e| e.path()).filter(linking).map(|path| path.join(name));
+    links.filter(|link| fs::symlink_metadata(link).is_ok_and(|m| m.is_symlink())).collect()
 }
 
 /// An administrator has said that it is never to be started (`systemctl mask`).
