@@ -184,7 +184,7 @@ mod sysvinit;
 mod timeline;
 #[path = "cases/units.rs"]
 mod units;
-#[path = "cases/upstart.rs"]
-mod upstart;
 #[path = "cases/units_machine.rs"]
 mod units_machine;
+#[path = "cases/upstart.rs"]
+mod upstart;

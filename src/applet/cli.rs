@@ -6,8 +6,8 @@ use std::ffi::OsString;
 
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs, Optionality};
 
+use super::near;
 use crate::error::{Error, Result, one_line};
-use crate::plan::nearest::nearest;
 
 /// The words of one call, checked against the applet's options.
 pub struct Words {
@@ -56,7 +56,11 @@ impl Words {
         }
         match word.strip_prefix('-') {
             Some(shorts) if !shorts.is_empty() => self.take_shorts(info, shorts, more),
-            _ => Err(Error::usage(format!("stray word {word:?}: options start with --"))),
+            _ => {
+                let hint = near::own_option(info, &format!("--{word}"));
+                let hint = if hint.is_empty() { ": options start with --" } else { &hint };
+                Err(Error::usage(format!("stray word {word:?}{hint}")))
+            }
         }
     }
 
@@ -102,9 +106,10 @@ impl Words {
             let flag = flag.ok_or_else(|| {
                 // `-dry-run`, as Go's flag package has it.
                 let long = shorts.split('=').next().unwrap_or_default();
-                let is_long = shorts.len() > 1 && find_long(info, long).is_ok();
-                let hint = if is_long { format!(": did you mean --{long}?") } else { String::new() };
-                Error::usage(format!("unknown option -{short}{hint}"))
+                let hint =
+                    if long.len() > 2 { near::own_option(info, &format!("--{long}")) } else { String::new() };
+                let shown = if hint.is_empty() { short.to_string() } else { long.to_owned() };
+                Error::usage(format!("unknown option -{shown}{hint}"))
             })?;
             if !matches!(flag.kind, FlagInfoKind::Switch) {
                 let rest = &shorts[at + short.len_utf8()..];
@@ -199,30 +204,10 @@ fn in_words(why: &str) -> &str {
     }
 }
 
-/// What kubeadm, kubectl and the kubelet call it.
-const ELSEWHERE: [(&str, &str); 10] = [
-    ("--token", "--token-file"),
-    ("--bootstrap-token", "--bootstrap-token-file"),
-    ("--discovery-token", "--bootstrap-token-file"),
-    ("--discovery-token-ca-cert-hash", "--ca-hash"),
-    ("--node-name", "--name"),
-    ("--hostname-override", "--name"),
-    ("--certificate-authority", "--cacert"),
-    ("--client-certificate", "--cert"),
-    ("--client-key", "--key"),
-    ("--container-runtime-endpoint", "--runtime"),
-];
-
 fn find_long<'i>(info: &'i CommandInfoWithArgs, name: &str) -> Result<&'i FlagInfo<'i>> {
     let long = format!("--{name}");
-    if let Some(flag) = info.flags.iter().find(|f| f.long == long) {
-        return Ok(flag);
-    }
-    let elsewhere = ELSEWHERE.iter().find(|(other, _)| *other == long).map(|(_, ours)| *ours);
-    let near = elsewhere.filter(|ours| info.flags.iter().any(|f| f.long == *ours));
-    let near = near.or_else(|| nearest(&long, info.flags.iter().map(|f| f.long)));
-    let hint = near.map(|n| format!(": did you mean {n}?")).unwrap_or_default();
-    Err(Error::usage(format!("unknown option {long}{hint}")))
+    let found = info.flags.iter().find(|f| f.long == long);
+    found.ok_or_else(|| Error::usage(format!("unknown option {long}{}", near::option(info, &long))))
 }
 
 #[cfg(test)]
@@ -286,7 +271,17 @@ mod tests {
             (&["--json", "--json"], "--json is given twice"),
             (&["--json=yes"], "--json takes no value"),
             (&["--name="], "--name '': is empty (an unset variable?)"),
-            (&["-dry-run"], "unknown option -d: did you mean --dry-run?"),
+            (&["-dry-run"], "unknown option -dry-run: did you mean --dry-run?"),
+            (&["-quiet"], "unknown option -quiet: did you mean --quiet?"),
+            (&["-nmae=x"], "unknown option -nmae: did you mean --name?"),
+            (&["--masq", "x"], "unknown option --masq: did you mean --masquerade?"),
+            (&["--out", "x"], "unknown option --out: did you mean --out-interface?"),
+            (&["--node-name", "x"], "unknown option --node-name: did you mean --name?"),
+            (&["--no"], "unknown option --no"),
+            (&["--wait-ready"], "unknown option --wait-ready: register has it"),
+            (&["--cert=x"], "unknown option --cert: etcd-config, flannel-env and register have it"),
+            (&["help"], "stray word \"help\": did you mean --help?"),
+            (&["chekc"], "stray word \"chekc\": did you mean --check?"),
         ] {
             let found = scan(given).err().map(|e| e.to_string());
             assert_eq!(found.as_deref(), Some(error));

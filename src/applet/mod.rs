@@ -21,6 +21,7 @@ mod kubelet_launch;
 mod lease;
 mod mk_docker_opts;
 mod mkinitramfs;
+mod near;
 mod node_name;
 mod options;
 mod parameters;
@@ -88,19 +89,30 @@ pub static APPLETS: [Applet; 13] = [
 pub fn dispatch(argv: &[OsString]) -> (Option<&'static str>, Result<()>) {
     // An empty argv (Linux before 5.18 passes one on) is a call without arguments.
     let Some((zeroth, rest)) = argv.split_first() else { return multiplex(&[]) };
-    match by_zeroth(zeroth) {
-        Some(applet) => (Some(applet.name), call(applet, rest)),
-        None => multiplex(rest),
+    match (by_zeroth(zeroth), mistyped_link(zeroth)) {
+        (Some(applet), _) => (Some(applet.name), call(applet, rest)),
+        (None, Some(error)) => (None, Err(error)),
+        (None, None) => multiplex(rest),
     }
 }
 
-/// The applet that argv[0] names: one leading `-` (a login shell's) stripped, basename, exact match,
-/// with or without `kboot-` in front.
-fn by_zeroth(zeroth: &OsStr) -> Option<&'static Applet> {
+/// argv[0] without one leading `-` (a login shell's), and without directories.
+fn base(zeroth: &OsStr) -> &[u8] {
     let bytes = zeroth.as_bytes();
     let bytes = bytes.strip_prefix(b"-").unwrap_or(bytes);
-    let base = bytes.rsplit(|&b| b == b'/').next().unwrap_or(bytes);
+    bytes.rsplit(|&b| b == b'/').next().unwrap_or(bytes)
+}
+
+/// The applet that argv[0] names: its basename, exact match, with or without `kboot-` in front.
+fn by_zeroth(zeroth: &OsStr) -> Option<&'static Applet> {
+    let base = base(zeroth);
     find(OsStr::from_bytes(base.strip_prefix(b"kboot-").unwrap_or(base)))
+}
+
+/// A link such as kboot-brigde. A binary's name with its version or machine is near to no applet.
+fn mistyped_link(zeroth: &OsStr) -> Option<Error> {
+    let name = String::from_utf8_lossy(base(zeroth).strip_prefix(b"kboot-")?);
+    nearest(&name, APPLETS.iter().map(|a| a.name)).map(|_| not_found(&format!("kboot-{name}")))
 }
 
 fn find(name: &OsStr) -> Option<&'static Applet> {
@@ -118,10 +130,11 @@ fn multiplex(args: &[OsString]) -> (Option<&'static str>, Result<()>) {
     let result = match (shown.as_ref(), &args[1..]) {
         ("--list", []) => stdio::out(&format!("{}\n", APPLETS.each_ref().map(|a| a.name).join("\n"))),
         ("--help" | "-h" | "help", []) => help::show(None),
-        ("help", [name]) => match find(name) {
+        ("--help" | "-h" | "help", [name]) => match find(name) {
             Some(applet) => help::show(Some(applet)),
             None => Err(not_found(&name.to_string_lossy())),
         },
+        ("--help" | "-h" | "help", _) => Err(Error::usage(format!("{shown} takes one APPLET"))),
         ("--version" | "-V", []) => stdio::out(concat!("kboot ", env!("CARGO_PKG_VERSION"), "\n")),
         ("--install", rest) => install::run(rest),
         ("--completion", rest) => complete::script(rest),
@@ -129,13 +142,9 @@ fn multiplex(args: &[OsString]) -> (Option<&'static str>, Result<()>) {
             complete::answer(rest);
             Ok(())
         }
-        ("--list" | "--help" | "-h" | "--version" | "-V", _) => {
-            Err(Error::usage(format!("{shown} stands alone")))
-        }
+        ("--list" | "--version" | "-V", _) => Err(Error::usage(format!("{shown} stands alone"))),
         (option, _) if option.starts_with('-') => {
-            let known = ["--list", "--help", "--version", "--install", "--completion"];
-            let hint = nearest(option, known.into_iter()).map(|n| format!(": did you mean {n}?"));
-            Err(Error::usage(format!("unknown option {option}{}", hint.unwrap_or_default())))
+            Err(Error::usage(format!("unknown option {option}{}", near::command(option))))
         }
         _ => Err(not_found(&shown)),
     };
@@ -143,9 +152,7 @@ fn multiplex(args: &[OsString]) -> (Option<&'static str>, Result<()>) {
 }
 
 fn not_found(name: &str) -> Error {
-    let near = nearest(name, APPLETS.iter().map(|a| a.name));
-    let hint = near.map(|n| format!(": did you mean {n}?")).unwrap_or_default();
-    Error::new(Exit::NotFound, format!("{name}: applet not found{hint}"))
+    Error::new(Exit::NotFound, format!("{name}: applet not found{}", near::applet(name)))
 }
 
 fn call(applet: &'static Applet, argv: &[OsString]) -> Result<()> {

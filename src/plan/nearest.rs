@@ -1,8 +1,13 @@
 //! "Did you mean": the nearest of some names.
 
-/// The nearest of the names, if it is near enough to be what was meant.
+/// The one name that begins so, else the nearest, if it is near enough to be what was meant.
 pub fn nearest<'n>(given: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let best = names.map(|n| (distance(given, n), n)).min_by_key(|(d, _)| *d)?;
+    let names: Vec<&str> = names.collect();
+    let mut begun = names.iter().filter(|n| given.len() > 3 && n.starts_with(given));
+    if let Some(first) = begun.next().filter(|first| begun.all(|n| n == *first)) {
+        return Some(first);
+    }
+    let best = names.into_iter().map(|n| (distance(given, n), n)).min_by_key(|(d, _)| *d)?;
     (best.0 <= 1 + given.len() / 5).then_some(best.1)
 }
 
@@ -37,6 +42,9 @@ mod tests {
         assert_eq!(nearest("upd", ["udp", "gce"].into_iter()), Some("udp"));
         assert_eq!(nearest("--masqerade", names()), Some("--masquerade"));
         assert_eq!(nearest("--frobnicate", names()), None);
+        assert_eq!(nearest("--masq", names()), Some("--masquerade"));
+        assert_eq!(nearest("--serv", ["--server", "--server"].into_iter()), Some("--server"));
+        assert_eq!(nearest("--ipv6", ["--ipv6-network", "--ipv6-subnet"].into_iter()), None);
         assert_eq!((distance("", "abc"), distance("kitten", "sitting")), (3, 3));
     }
 }

@@ -85,7 +85,11 @@ fn an_empty_argv_is_survived() {
 fn the_first_argument_names_the_applet() {
     for applet in APPLETS {
         assert!(run(&[applet, "-h"]).ok().starts_with(&format!("Usage: kboot {applet} ")));
-        assert_eq!(run(&["help", applet]).ok(), run(&[applet, "--help"]).stdout);
+        let text = run(&["help", applet]);
+        for same in [&[applet, "--help"][..], &[applet, "-h"], &["--help", applet], &["-h", applet]] {
+            assert_eq!(run(same).ok(), text.ok(), "{same:?}");
+        }
+        assert_eq!(as_zeroth(applet, &["--help"]).ok(), text.ok());
     }
 }
 
@@ -99,12 +103,66 @@ fn what_is_no_applet_is_127() {
         (&[""], (127, "kboot: : applet not found")),
         (&["--lst"], (2, "kboot: unknown option --lst: did you mean --list?")),
         (&["--list", "x"], (2, "kboot: --list stands alone")),
+        (&["brdige", "--help"], (127, "kboot: brdige: applet not found: did you mean bridge?")),
+        (&["help", "brdige"], (127, "kboot: brdige: applet not found: did you mean bridge?")),
+        (&["--help", "kubelet"], (127, "kboot: kubelet: applet not found: did you mean kubelet-launch?")),
+        (&["kboot-bridge"], (127, "kboot: kboot-bridge: applet not found: did you mean bridge?")),
+        (&["list"], (127, "kboot: list: applet not found: did you mean --list?")),
+        (&["help", "bridge", "register"], (2, "kboot: help takes one APPLET")),
+        (
+            &["--timeout=5", "bridge"],
+            (2, "kboot: unknown option --timeout=5: an applet's options follow its name"),
+        ),
+        (&["bridge", "help"], (2, "kboot bridge: stray word \"help\": did you mean --help?")),
+        (&["bridge", "--masq", "x"], (2, "kboot bridge: unknown option --masq: did you mean --masquerade?")),
+        (&["bridge", "-name", "x"], (2, "kboot bridge: unknown option -name: did you mean --name?")),
+        (
+            &["register", "--out-interface", "x"],
+            (2, "kboot register: unknown option --out-interface: bridge has it"),
+        ),
         (&["--install"], (2, "kboot: --install takes [-s] DIR")),
         (&["--install", "-x", "/"], (2, "kboot: --install takes [-s] DIR")),
         (&["--install", "/no/such"], (2, "kboot: --install /no/such: is not a directory")),
     ] {
         let done = run(args);
         assert_eq!((done.error(), done.stdout.as_str()), (error, ""), "{args:?}");
+    }
+}
+
+/// Of what has a list of values, the error has the list.
+#[test]
+fn a_value_that_is_none_names_those_that_are() {
+    for (words, values) in [
+        ("flannel-env --format jsn", "sh export env systemd json"),
+        ("bridge --firewall nftables", "auto iptables nft none"),
+        ("bridge --hairpin-mode hairpin", "promiscuous-bridge hairpin-veth none"),
+        ("etcd-config --api v4", "auto v2 v3 both"),
+        ("etcd-config --network 10.1.0.0/16 --backend vxln --dry-run", "vxlan"),
+        ("docker-flags --format jsn", "flags env daemon-json systemd"),
+        ("docker-flags --restart systmd", "auto systemd sysv pid"),
+        ("mk-docker-opts.sh --mk-compat 0.7", "0.5 0.6"),
+        ("kubelet-launch --runtime dcker", "docker unix:///run/containerd/containerd.sock"),
+        ("kubelet-launch --ignore swp --check", "swap"),
+        ("register --cloud-provider externl", "external"),
+        ("cni-config --cni-version 9", "0.3.0 0.3.1 0.4.0 1.0.0 1.1.0"),
+        ("bridge --timeout 5q", "90s 5m 0 forever"),
+    ] {
+        let done = run(&words.split(' ').collect::<Vec<_>>());
+        assert_eq!((done.code, done.stderr.lines().count()), (2, 1), "{words}: {done:?}");
+        let said: Vec<&str> =
+            done.stderr.split([' ', '"', ',', '\n']).map(|w| w.trim_end_matches(['?', ':'])).collect();
+        for value in values.split(' ') {
+            assert!(said.contains(&value), "{words}: no {value}: {}", done.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_mistyped_link_is_no_multiplexer() {
+    let done = as_zeroth("/usr/sbin/kboot-brdige", &["--help"]);
+    assert_eq!(done.error(), (127, "kboot: kboot-brdige: applet not found: did you mean bridge?"));
+    for name in ["kboot-0.1.0", "kboot-x86_64", "kboot-static"] {
+        assert!(as_zeroth(name, &["--help"]).ok().starts_with("Usage: kboot APPLET"), "{name}");
     }
 }
 

@@ -1,0 +1,67 @@
+//! What was meant by a name that is nobody's: the end of an error's line.
+
+use argh::CommandInfoWithArgs;
+
+use super::APPLETS;
+use crate::plan::nearest::nearest;
+
+/// What kubeadm, kubectl and the kubelet call it.
+const ELSEWHERE: [(&str, &str); 10] = [
+    ("--token", "--token-file"),
+    ("--bootstrap-token", "--bootstrap-token-file"),
+    ("--discovery-token", "--bootstrap-token-file"),
+    ("--discovery-token-ca-cert-hash", "--ca-hash"),
+    ("--node-name", "--name"),
+    ("--hostname-override", "--name"),
+    ("--certificate-authority", "--cacert"),
+    ("--client-certificate", "--cert"),
+    ("--client-key", "--key"),
+    ("--container-runtime-endpoint", "--runtime"),
+];
+
+/// What `kboot` itself takes in an applet's place.
+const COMMANDS: [&str; 5] = ["--list", "--help", "--version", "--install", "--completion"];
+
+/// `: did you mean --name?`, or nothing.
+fn hint(near: Option<&str>) -> String {
+    near.map(|near| format!(": did you mean {near}?")).unwrap_or_default()
+}
+
+/// The applet's own option that was meant.
+pub fn own_option(info: &CommandInfoWithArgs, long: &str) -> String {
+    let known = || info.flags.iter().map(|f| f.long);
+    let elsewhere = ELSEWHERE.iter().find(|(other, _)| *other == long).map(|(_, ours)| *ours);
+    let elsewhere = elsewhere.filter(|ours| known().any(|k| k == *ours));
+    hint(elsewhere.or_else(|| known().find(|k| *k == long)).or_else(|| nearest(long, known())))
+}
+
+/// The applet's own option that was meant, else whose it is.
+pub fn option(info: &CommandInfoWithArgs, long: &str) -> String {
+    let own = own_option(info, long);
+    let others = owners(long);
+    match others.as_slice() {
+        _ if !own.is_empty() => own,
+        [] => String::new(),
+        [one] => format!(": {one} has it"),
+        [some @ .., last] => format!(": {} and {last} have it", some.join(", ")),
+    }
+}
+
+fn owners(long: &str) -> Vec<&'static str> {
+    APPLETS.iter().filter(|a| (a.info)().flags.iter().any(|f| f.long == long)).map(|a| a.name).collect()
+}
+
+/// The applet that was meant, or what `kboot` itself takes.
+pub fn applet(name: &str) -> String {
+    let own = nearest(name.strip_prefix("kboot-").unwrap_or(name), APPLETS.iter().map(|a| a.name));
+    hint(own.or_else(|| nearest(&format!("--{name}"), COMMANDS.into_iter())))
+}
+
+/// What was meant by an option in front of the applet's name.
+pub fn command(option: &str) -> String {
+    let near = hint(nearest(option, COMMANDS.into_iter()));
+    if near.is_empty() && !owners(option.split('=').next().unwrap_or_default()).is_empty() {
+        return ": an applet's options follow its name".into();
+    }
+    near
+}
