@@ -148,6 +148,8 @@ mod kubelet_process;
 mod kubelet_ready;
 #[path = "cases/kubelet_supervise.rs"]
 mod kubelet_supervise;
+#[path = "cases/manual.rs"]
+mod manual;
 #[path = "cases/mk_docker_opts.rs"]
 mod mk_docker_opts;
 #[path = "cases/mkinitramfs.rs"]

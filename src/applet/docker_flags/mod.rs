@@ -28,8 +28,8 @@ pub const APPLET: Applet = Applet {
     summary: "print or store dockerd's network flags for this lease",
     examples: &[
         "for a command line: dockerd $(kboot docker-flags --bridge cbr0)",
-        "in the file that Debian's docker.io reads; docker restarted if it changed: kboot docker-flags --bridge cbr0 --format env -o /etc/default/docker --restart auto",
-        "in docker's own file: kboot docker-flags --bridge cbr0 --format daemon-json -o /etc/docker/daemon.json",
+        "in the file that Debian's docker.io reads: kboot docker-flags --bridge cbr0 --format env -o /etc/default/docker",
+        "in docker's own file: kboot docker-flags --bridge cbr0 --format daemon-json \\\n    -o /etc/docker/daemon.json",
         "as flannel's own scripts do it, without cbr0: kboot docker-flags --bip --format env --key DOCKER_NETWORK_OPTIONS",
     ],
     rest: None,

@@ -29,7 +29,7 @@ pub const APPLET: Applet = Applet {
         "a config from a file: kboot etcd-config --endpoints http://10.0.0.1:4001 --file flannel.json",
         "one made of options, with room for 50 hosts: kboot etcd-config --network 10.10.0.0/16 --backend vxlan --nodes 50",
         "a subnet kept for one host: kboot etcd-config --reserve 10.10.48.0/24=10.0.0.7",
-        "what etcd holds: the config and all leases: kboot etcd-config --show",
+        "the config and all leases, as etcd holds them: kboot etcd-config --show",
     ],
     rest: None,
     groups: &[

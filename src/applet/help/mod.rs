@@ -40,12 +40,16 @@ pub const EXITS: [&str; 3] =
 
 /// Writes `kboot --help`, or one applet's, to stdout.
 pub fn show(applet: Option<&Applet>) -> Result<()> {
-    let mut text = Text::new(stdio::is_coloured(1));
+    stdio::out(&text(applet, stdio::is_coloured(1)))
+}
+
+fn text(applet: Option<&Applet>, is_coloured: bool) -> String {
+    let mut text = Text::new(is_coloured, if applet.is_some() { 24 } else { 21 });
     match applet {
         Some(applet) => page(applet, &mut text),
         None => overview(&mut text),
     }
-    stdio::out(&text.finish())
+    text.finish()
 }
 
 /// What `kboot --help` says.

@@ -4,15 +4,6 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-fn text(applet: Option<&Applet>, is_coloured: bool) -> String {
-    let mut text = Text::new(is_coloured);
-    match applet {
-        Some(applet) => page(applet, &mut text),
-        None => overview(&mut text),
-    }
-    text.finish()
-}
-
 #[test]
 fn no_line_is_wider_than_80_columns() {
     for applet in APPLETS.iter().map(Some).chain([None]) {
@@ -91,7 +82,9 @@ fn values_have_few_names() {
         "MODULE",
         "N",
         "NAME",
+        "NAME=VALUE",
         "NAME[=VALUE]",
+        "ROLE",
         "NODE",
         "PATH",
         "PATH|LINES",

@@ -5,20 +5,20 @@ use std::fmt::Write;
 use super::Page;
 
 const WIDTH: usize = 80;
-/// Where the words about an option start.
-const COLUMN: usize = 24;
 
 pub struct Text {
     out: String,
     /// Headings and options in bold.
     is_coloured: bool,
+    /// Where the words about an option start.
+    column: usize,
     /// Under a heading.
     indent: usize,
 }
 
 impl Text {
-    pub fn new(is_coloured: bool) -> Self {
-        Self { out: String::new(), is_coloured, indent: 0 }
+    pub fn new(is_coloured: bool, column: usize) -> Self {
+        Self { out: String::new(), is_coloured, column, indent: 0 }
     }
 
     /// The whole text.
@@ -78,13 +78,13 @@ impl Page for Text {
         self.out.push_str("  ");
         self.bold(names);
         self.out.extend([gap, value]);
-        let pad = if width < COLUMN - 1 {
-            COLUMN - width
+        let pad = if width < self.column - 1 {
+            self.column - width
         } else {
             self.out.push('\n');
-            COLUMN
+            self.column
         };
         let _ = write!(self.out, "{:pad$}", "");
-        self.wrap(COLUMN, text);
+        self.wrap(self.column, text);
     }
 }

@@ -31,7 +31,7 @@ pub const APPLET: Applet = Applet {
         "the lease's subnet, at the server of this host's kubeconfig: kboot register",
         "with a token: kboot register --server https://master:6443 --cacert ca.crt --token-file token",
         "with labels, as an administrator: kboot register --kubeconfig /etc/kubernetes/admin.conf --label rack=r7",
-        "a new node: its own certificate first, by a bootstrap token: kboot register --server https://master:6443 --ca-hash $HASH \\\n    --bootstrap-token-file token",
+        "a certificate of its own first, by a bootstrap token: kboot register --server https://master:6443 --ca-hash $HASH \\\n    --bootstrap-token-file token",
     ],
     rest: None,
     groups: &[
