@@ -27,6 +27,17 @@ struct Sink {
     target: Target,
     /// It is a terminal that can erase a line.
     is_terminal: bool,
+    /// It is one that shows colours.
+    is_coloured: bool,
+}
+
+impl Sink {
+    /// Of a run that has not come far enough to have one.
+    fn early(applet: &str) -> Self {
+        let target = early_target();
+        let is_coloured = target == Target::Stderr && stdio::is_coloured(2);
+        Self { applet: applet.to_owned(), target, is_terminal: false, is_coloured }
+    }
 }
 
 /// Goes back to the line's start and erases what stands there (ECMA-48).
@@ -57,11 +68,10 @@ pub fn start(applet: &str, setting: &str, verbose: u8, quiet: bool) -> Option<&'
         (1, _) => level.max(LevelFilter::Debug),
         (_, _) => LevelFilter::Trace,
     };
-    let target = target.unwrap_or_else(|| if stdio::was_closed(2) { Target::Kmsg } else { stderr_target() });
-    let is_terminal = target == Target::Stderr
-        && std::io::stderr().is_terminal()
-        && std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb");
-    let sink = Sink { applet: applet.to_owned(), target, is_terminal };
+    let target = target.unwrap_or_else(early_target);
+    let is_terminal = target == Target::Stderr && std::io::stderr().is_terminal() && stdio::can_erase();
+    let is_coloured = is_terminal && stdio::is_coloured(2);
+    let sink = Sink { applet: applet.to_owned(), target, is_terminal, is_coloured };
     if SINK.set(sink).is_ok() && log::set_logger(&Logger).is_ok() {
         log::set_max_level(level);
     }
@@ -72,15 +82,7 @@ pub fn start(applet: &str, setting: &str, verbose: u8, quiet: bool) -> Option<&'
 pub fn error(applet: Option<&str>, text: &str) {
     match SINK.get() {
         Some(sink) => emit(sink, Level::Error, text),
-        None => emit(
-            &Sink {
-                applet: applet.unwrap_or_default().to_owned(),
-                target: early_target(),
-                is_terminal: false,
-            },
-            Level::Error,
-            text,
-        ),
+        None => emit(&Sink::early(applet.unwrap_or_default()), Level::Error, text),
     }
 }
 
@@ -143,7 +145,17 @@ fn emit(sink: &Sink, level: Level, text: &str) {
         Level::Debug => "debug: ",
         Level::Trace => "trace: ",
     };
-    put(sink, &sink.applet, priority(level), &format!("{mark}{}", one_line(text)));
+    let text = one_line(text);
+    let name = name_of(&sink.applet);
+    match level {
+        Level::Error if sink.is_coloured => {
+            stdio::err_line(&format!("{}\x1b[1;31m{name}:\x1b[m {text}", take_away()));
+        }
+        Level::Warn if sink.is_coloured => {
+            stdio::err_line(&format!("{}{name}: \x1b[33mwarning:\x1b[m {text}", take_away()));
+        }
+        _ => put(sink, &sink.applet, priority(level), &format!("{mark}{text}")),
+    }
 }
 
 fn put(sink: &Sink, applet: &str, priority: u8, text: &str) {
@@ -157,8 +169,7 @@ fn put(sink: &Sink, applet: &str, priority: u8, text: &str) {
 
 /// Writes a line that another applet wrote, or, with no name, one of kboot's own.
 pub fn line(applet: &str, priority: u8, text: &str) {
-    let sink = Sink { applet: String::new(), target: early_target(), is_terminal: false };
-    put(SINK.get().unwrap_or(&sink), applet, priority, text);
+    put(SINK.get().unwrap_or(&Sink::early("")), applet, priority, text);
 }
 
 /// Writes a record to the kernel's log. Facility 3 (daemon): the kernel turns facility 0 of a user's record into 1. The device is opened

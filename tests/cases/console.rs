@@ -1,12 +1,74 @@
 //! What somebody at a terminal sees, which script(1) makes; and many records in the kernel's log.
 
+use std::process::Command;
+
+use crate::support::host::Host;
 use crate::support::{Done, Scratch, binary, finish, kboot, root_user, tool};
 
-/// Runs a shell line on a terminal of its own; gives all that came to it.
+/// Runs a shell line on a terminal of its own, where no colours are wanted; gives all that came to it.
 fn on_terminal(term: &str, line: &str) -> Done {
-    let mut command = std::process::Command::new("script");
-    command.args(["-qefc", line, "/dev/null"]).env_clear();
-    finish(command.env("PATH", "/usr/bin:/bin").env("TERM", term).env("K", binary()).env("SHELL", "/bin/sh"))
+    finish(terminal(&mut std::process::Command::new("script"), term, "1", line))
+}
+
+fn terminal<'c>(command: &'c mut Command, term: &str, no_color: &str, line: &str) -> &'c mut Command {
+    command.args(["-qefc", line, "/dev/null"]).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.env("TERM", term).env("NO_COLOR", no_color).env("K", binary()).env("SHELL", "/bin/sh")
+}
+
+fn shown(term: &str, no_color: &str, line: &str) -> String {
+    finish(terminal(&mut Command::new("script"), term, no_color, line)).stdout
+}
+
+const LINES: [&str; 4] = [
+    "$K bridge --help",
+    "$K help",
+    "$K bridge --nmae x",
+    "KBOOT_LOG=loud $K flannel-env --get X --env-file /dev/null",
+];
+
+#[test]
+fn colours_are_for_a_terminal() {
+    let [help, overview, error, warning] = LINES.map(|line| shown("linux", "", line));
+    assert!(help.contains("\r\n\x1b[1mBridge:\x1b[m\r\n  \x1b[1m    --name\x1b[m IFNAME "), "{help:?}");
+    assert!(overview.contains("\r\n  \x1b[1mbridge\x1b[m             make the pod bridge"), "{overview:?}");
+    let text = "unknown option --nmae: did you mean --name?";
+    assert_eq!(error, format!("\x1b[1;31mkboot bridge:\x1b[m {text}\r\n"));
+    let text = "kboot flannel-env: \x1b[33mwarning:\x1b[m KBOOT_LOG=loud: takes ";
+    assert!(warning.starts_with(text), "{warning:?}");
+    // Each stream for itself.
+    assert!(shown("linux", "", "$K help 2>/dev/null").contains("\x1b[1mApplets:"));
+    assert_eq!(shown("linux", "", "$K help --nmae x >/dev/null").matches("\x1b[1;31m").count(), 1);
+}
+
+#[test]
+fn there_are_no_colours_where_none_are_wanted() {
+    for (term, no_color) in [("linux", "1"), ("dumb", ""), ("", "")] {
+        for line in LINES {
+            let seen = shown(term, no_color, line);
+            assert!(seen.contains("kboot") && !seen.contains('\x1b'), "{term} {no_color} {line}: {seen:?}");
+        }
+    }
+    for line in LINES {
+        for line in [format!("unset TERM; {line}"), format!("{{ {line} 2>&1; }} | cat")] {
+            let seen = shown("linux", "", &line);
+            assert!(seen.contains("kboot") && !seen.contains('\x1b'), "{line}: {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn the_timeline_shows_in_red_what_failed() {
+    if !root_user() {
+        return;
+    }
+    let host = Host::new();
+    assert_eq!(host.kboot(&["flannel-env", "--timeout", "0", "--env-file", "/run/none.env"]).code, 75);
+    for (no_color, red) in [("", "\x1b[31m"), ("1", "")] {
+        let mut command = host.command("script", &[""; 0]);
+        let seen = finish(terminal(&mut command, "linux", no_color, "$K timeline")).stdout;
+        assert!(seen.contains(&format!("\n{red}  exit 75: /run/none.env: ")), "{seen:?}");
+        assert_eq!(seen.contains('\x1b'), !red.is_empty(), "{seen:?}");
+    }
 }
 
 #[test]

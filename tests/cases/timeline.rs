@@ -198,7 +198,8 @@ fn it_is_drawn_in_the_columns_that_there_are() {
     assert_eq!(finish(nobody.arg(binary()).arg("timeline")).ok(), drawn.stdout);
     let wide = |columns: u32| {
         let line = format!("stty cols {columns}; {} timeline", binary().display());
-        let done = finish(host.command("script", &["-qec", &line, "/dev/null"]).env("TERM", "xterm"));
+        let mut terminal = host.command("script", &["-qec", &line, "/dev/null"]);
+        let done = finish(terminal.env("TERM", "xterm").env("NO_COLOR", "1"));
         done.ok().lines().map(|l| l.trim_end().chars().count()).max().unwrap()
     };
     assert!((81..=150).contains(&wide(150)) && wide(70) <= 70);

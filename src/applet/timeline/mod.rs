@@ -58,9 +58,18 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
         None if runs.is_empty() => Ok(()),
         None => {
             let width = stdio::columns(&std::io::stdout()).unwrap_or(80).clamp(60, 200);
-            report.data(&timeline::text(&runs, width))
+            let mut text = timeline::text(&runs, width);
+            if stdio::is_coloured(1) {
+                text = text.split('\n').map(in_red).collect::<Vec<_>>().join("\n");
+            }
+            report.data(&text)
         }
     }
+}
+
+/// A failure's line stands out.
+fn in_red(line: &str) -> String {
+    if line.starts_with("  exit ") { format!("\x1b[31m{line}\x1b[m") } else { line.to_owned() }
 }
 
 fn picture(path: PathBuf, svg: &str, report: &mut Report) -> Result<()> {
