@@ -95,6 +95,7 @@ fn applets_do_not_know_each_other() {
         "kubelet_launch",
         "register",
         "mkinitramfs",
+        "cloud_init",
         "timeline",
         "ipconfig",
         "units",

@@ -54,6 +54,8 @@ mod bridge_settings;
 mod bridge_state;
 #[path = "cases/bridge_stream.rs"]
 mod bridge_stream;
+#[path = "cases/cloud_init.rs"]
+mod cloud_init;
 #[path = "cases/cni_config.rs"]
 mod cni_config;
 #[path = "cases/cni_config_file.rs"]

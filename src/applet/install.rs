@@ -11,8 +11,8 @@ use super::APPLETS;
 
 /// Applets that get no link, since hosts have these programs: `init 6` is meant for theirs, and
 /// update-initramfs looks for initramfs-tools' mkinitramfs in PATH: one before it would break every upgrade
-/// of a kernel; GNU units converts units of measurement.
-const WITHOUT_LINK: [&str; 3] = ["init", "mkinitramfs", "units"];
+/// of a kernel; GNU units converts units of measurement; cloud-init's own units say `cloud-init`.
+const WITHOUT_LINK: [&str; 4] = ["init", "mkinitramfs", "units", "cloud-init"];
 
 /// Makes hard links, with `-s` symbolic ones. A link that is already right is fine; anything else of
 /// that name is an error and stays; all names are looked at before the first link is made.

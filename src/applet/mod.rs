@@ -3,6 +3,7 @@
 mod boot_line;
 mod bridge;
 mod cli;
+mod cloud_init;
 mod cni_config;
 mod complete;
 mod docker;
@@ -30,6 +31,7 @@ mod program_version;
 mod register;
 mod report;
 mod server;
+mod setting;
 mod timeline;
 mod tls;
 mod units;
@@ -69,7 +71,7 @@ pub struct Applet {
 }
 
 /// All applets, in the order of a boot.
-pub static APPLETS: [Applet; 13] = [
+pub static APPLETS: [Applet; 14] = [
     init::APPLET,
     ipconfig::APPLET,
     etcd_config::APPLET,
@@ -82,6 +84,7 @@ pub static APPLETS: [Applet; 13] = [
     register::APPLET,
     mkinitramfs::APPLET,
     units::APPLET,
+    cloud_init::APPLET,
     timeline::APPLET,
 ];
 

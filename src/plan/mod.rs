@@ -2,6 +2,7 @@
 
 pub mod boot_list;
 pub mod bridge;
+pub mod cloud_init;
 pub mod cmdline;
 pub mod cni;
 pub mod dhcp;

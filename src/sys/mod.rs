@@ -5,6 +5,7 @@ pub mod child;
 pub mod clock;
 pub mod cmdline;
 mod decompress;
+pub mod digest;
 pub mod disk;
 pub mod exec;
 pub mod file;

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 
 use crate::support::{Done, Scratch, binary, finish, kboot, run};
 
-const APPLETS: [&str; 13] = [
+const APPLETS: [&str; 14] = [
     "init",
     "ipconfig",
     "etcd-config",
@@ -19,6 +19,7 @@ const APPLETS: [&str; 13] = [
     "register",
     "mkinitramfs",
     "units",
+    "cloud-init",
     "timeline",
 ];
 
@@ -192,7 +193,7 @@ fn install_makes_links_that_work_and_can_be_made_again() {
             assert_eq!(finish(std::process::Command::new(&own).args(&args)).error(), (0, ""));
         }
         // The host has both: `init 6`, and what update-initramfs looks for in PATH.
-        let without = ["init", "mkinitramfs", "units"];
+        let without = ["init", "mkinitramfs", "units", "cloud-init"];
         assert!(without.iter().all(|a| !std::path::Path::new(&format!("{links}/{a}")).exists()));
         for applet in APPLETS.into_iter().filter(|a| !without.contains(a)) {
             let link = format!("{links}/{applet}");
