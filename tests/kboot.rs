@@ -56,6 +56,8 @@ mod bridge_state;
 mod bridge_stream;
 #[path = "cases/cloud_init.rs"]
 mod cloud_init;
+#[path = "cases/cloud_init_host.rs"]
+mod cloud_init_host;
 #[path = "cases/cni_config.rs"]
 mod cni_config;
 #[path = "cases/cni_config_file.rs"]

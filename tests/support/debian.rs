@@ -1,5 +1,5 @@
-//! A small Debian with systemd, initramfs-tools and dracut (scripts/peers debian): to build an initramfs
-//! in, and to boot into.
+//! A small Debian with systemd, and initramfs-tools and dracut (scripts/peers debian) or cloud-init
+//! (scripts/peers cloud): to build an initramfs in, and to boot into.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -27,10 +27,19 @@ pub struct Debian {
 impl Debian {
     /// `None`, after saying so: a component is missing.
     pub fn new() -> Option<Self> {
+        Self::unpack("debian")
+    }
+
+    /// The one with cloud-init.
+    pub fn cloud() -> Option<Self> {
+        Self::unpack("cloud")
+    }
+
+    fn unpack(component: &str) -> Option<Self> {
         if !root_user() {
             return None;
         }
-        let tar = need("debian.tar", "debian")?;
+        let tar = need(&format!("{component}.tar"), component)?;
         need("qemu-system-x86_64", "machine").and(need("machine/vmlinuz", "machine"))?;
         need("mke2fs", "debian")?;
         let machine = root().join("target/peers/machine");
@@ -92,16 +101,22 @@ impl Debian {
     pub fn disk(&self) -> String {
         let disk = self.scratch.path("disk.img");
         let from = self.path("/");
-        tool("mke2fs", &["-q", "-t", "ext4", "-d", from.to_str().unwrap(), &disk, "700M"]);
+        tool("mke2fs", &["-q", "-t", "ext4", "-d", from.to_str().unwrap(), &disk, "900M"]);
         disk
     }
 
     /// Boots it: an initramfs, kernel parameters besides the console's, and the disk as /dev/vda. What the
     /// console had.
     pub fn boot(&self, initrd: &Path, disk: &str, parameters: &str) -> String {
+        self.boot_with(initrd, disk, parameters, &[])
+    }
+
+    /// The same with more of QEMU's devices.
+    pub fn boot_with(&self, initrd: &Path, disk: &str, parameters: &str, devices: &[&str]) -> String {
         let drive = format!("file={disk},if=virtio,format=raw,snapshot=on");
         let append = format!("console=ttyS0 panic=-1 root=/dev/vda rw {parameters}");
-        emulate(&self.machine, LONGEST, initrd.to_str().unwrap(), &append, &["-m", "512", "-drive", &drive])
+        let more = [&["-m", "512", "-drive", &drive], devices].concat();
+        emulate(&self.machine, LONGEST, initrd.to_str().unwrap(), &append, &more)
     }
 }
 
