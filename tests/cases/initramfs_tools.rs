@@ -165,6 +165,27 @@ fn a_debian_without_kboot_still_gets_its_initramfs() {
     assert!(done.code == 0 && done.stderr.contains(warning), "{done:?}");
 }
 
+/// A host may have kboot for other reasons: its images are what they were.
+#[test]
+fn without_a_boot_list_nothing_of_kboots_is_in_the_image_and_it_boots_in_silence() {
+    let Some(debian) = debian() else { return };
+    std::fs::remove_file(debian.path("/etc/kboot/boot")).unwrap();
+    // Such a list could not be heeded either.
+    debian.write("/etc/kboot/files", 0o644, "/etc/nothing\n");
+    let image = update_initramfs(&debian);
+    assert_eq!(mode(&image), "644");
+    let listing = debian.sh(&format!("lsinitramfs /boot/initrd.img-{}", debian.release));
+    let there: Vec<_> = listing.ok().lines().filter(|l| l.contains("kboot") || l.contains("nft")).collect();
+    assert_eq!(there, ["conf/conf.d/kboot", "scripts/init-premount/kboot"]);
+    let disk = debian.disk();
+    let console = debian.boot(&image, &disk, "init=/usr/local/sbin/tell");
+    let (before, _) = console.split_once(UP).unwrap_or_else(|| panic!("not booted:\n{console}"));
+    assert!(!before.contains("kboot"), "{before}");
+    let console = debian.boot(&image, &disk, "kboot.required");
+    let why = "kboot: is not in this image (it was made without /etc/kboot/boot), and kboot.required stops";
+    assert!(console.contains(why) && !console.contains(UP), "{console}");
+}
+
 /// No builder of a distribution: kboot's own image, whose init switches the root.
 #[test]
 fn an_image_of_mkinitramfs_boots_into_debian() {
