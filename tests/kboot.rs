@@ -112,6 +112,8 @@ mod init_stop;
 mod initramfs_tools;
 #[path = "cases/input.rs"]
 mod input;
+#[path = "cases/install.rs"]
+mod install;
 #[path = "cases/ipconfig.rs"]
 mod ipconfig;
 #[path = "cases/ipconfig_dhcp.rs"]

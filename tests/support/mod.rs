@@ -23,6 +23,7 @@ pub mod ruleset;
 pub mod runtime;
 pub mod supervised;
 pub mod tls_server;
+pub mod tree;
 pub mod way;
 
 use std::ffi::OsStr;
