@@ -162,6 +162,8 @@ mod mk_docker_opts;
 mod mkinitramfs;
 #[path = "cases/modules.rs"]
 mod modules;
+#[path = "cases/package.rs"]
+mod package;
 #[path = "cases/parameters.rs"]
 mod parameters;
 #[path = "cases/readme.rs"]

@@ -1,0 +1,231 @@
+//! The Debian package: made by scripts/deb, judged by lintian, and in a Debian put in, renewed, taken out.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::support::debian::Debian;
+use crate::support::{Done, Scratch, binary, finish_within, need, root, run, tool, tree};
+
+/// What dpkg keeps of its own, whatever it does.
+const OF_DPKG: [&str; 7] = [
+    "var/lib/dpkg/status",
+    "var/lib/dpkg/lock",
+    "var/lib/dpkg/available",
+    "var/lib/dpkg/triggers/Lock",
+    "var/lib/dpkg/triggers/Unincorp",
+    "var/log/dpkg.log",
+    "var/cache/debconf",
+];
+
+fn make(revision: &str, to: &Path) -> PathBuf {
+    let mut command = Command::new(root().join("scripts/deb"));
+    command.args(["--revision", revision, "--output", to.to_str().unwrap()]).env("KBOOT_BIN", binary());
+    let done = finish_within(Duration::from_mins(4), &mut command);
+    PathBuf::from(done.ok().split(' ').next().unwrap())
+}
+
+/// Two versions of it.
+fn debs() -> &'static [PathBuf; 2] {
+    static DEBS: OnceLock<[PathBuf; 2]> = OnceLock::new();
+    DEBS.get_or_init(|| {
+        let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("deb");
+        let _ = fs::remove_dir_all(&to);
+        fs::create_dir_all(&to).unwrap();
+        ["1", "2"].map(|revision| make(revision, &to))
+    })
+}
+
+/// A Debian with both in /root.
+fn debian() -> Option<Debian> {
+    let debian = Debian::new()?;
+    for (deb, name) in debs().iter().zip(["1.deb", "2.deb"]) {
+        fs::copy(deb, debian.path("/root").join(name)).unwrap();
+    }
+    Some(debian)
+}
+
+fn sh(debian: &Debian, line: &str) -> Done {
+    let done = debian.sh(line);
+    assert_eq!(done.code, 0, "{line}: {done:?}");
+    done
+}
+
+fn lines(text: &str) -> BTreeSet<&str> {
+    text.lines().collect()
+}
+
+#[test]
+fn the_same_tree_makes_the_same_package_and_an_old_dpkg_can_read_it() {
+    let again = Path::new(env!("CARGO_TARGET_TMPDIR")).join("deb-again");
+    fs::create_dir_all(&again).unwrap();
+    let again = make("1", &again);
+    assert!(fs::read(&debs()[0]).unwrap() == fs::read(&again).unwrap(), "not the same bytes");
+    fs::remove_dir_all(again.parent().unwrap()).unwrap();
+    // control.tar.xz is of dpkg 1.17.6, zstd of 1.21.18 (Debian's).
+    let deb = debs()[0].to_str().unwrap();
+    assert_eq!(tool("ar", &["t", deb]), "debian-binary\ncontrol.tar.gz\ndata.tar.xz\n");
+    let control = tool("dpkg-deb", &["-f", deb]);
+    assert!(control.contains("\nArchitecture: amd64\n") && !control.contains("Depends:"), "{control}");
+    let owners = tool("dpkg-deb", &["-c", deb]);
+    assert!(owners.lines().all(|l| l.contains(" root/root ")), "{owners}");
+}
+
+#[test]
+fn lintian_has_nothing_against_it() {
+    if need("lintian", "package").is_none() {
+        return;
+    }
+    let mut lintian = Command::new("lintian");
+    lintian.args(["--allow-root", "--show-overrides", "--display-info", "--tag-display-limit", "0"]);
+    let done = finish_within(Duration::from_mins(4), lintian.arg(&debs()[0]));
+    let is_bad = |l: &str| l.starts_with("E: ") || l.starts_with("W: ");
+    assert!(done.code == 0 && !done.stdout.lines().any(is_bad), "{done:?}");
+    // Nothing is overridden that is not there.
+    let overrides = fs::read_to_string(root().join("scripts/package/lintian-overrides")).unwrap();
+    for line in overrides.lines().filter(|l| !l.starts_with('#')) {
+        let tag = line.split(' ').nth(1).unwrap();
+        assert!(done.stdout.contains(&format!("O: kboot: {tag}")), "{line}: {done:?}");
+    }
+}
+
+/// What is there once it is in, besides that dpkg says so.
+fn is_in(debian: &Debian) {
+    let links = Scratch::new();
+    run(&["--install", "-s", links.0.to_str().unwrap()]).ok();
+    for applet in tool("ls", &[links.0.to_str().unwrap()]).lines() {
+        for link in [format!("/usr/sbin/kboot-{applet}"), format!("/usr/lib/kboot/bin/{applet}")] {
+            let help = sh(debian, &format!("{link} --help"));
+            assert_eq!(help.stdout, run(&[applet, "--help"]).stdout, "{link}");
+        }
+    }
+    let applets = run(&["--list"]);
+    for applet in applets.ok().lines().map(|a| format!("kboot-{a}")).chain(["kboot".to_owned()]) {
+        let manual = debian.path("/usr/share/man");
+        let page = tool("man", &["-M", manual.to_str().unwrap(), "-P", "cat", "8", &applet]);
+        assert!(page.contains(&applet.to_uppercase()), "{applet}: {page}");
+    }
+    for (path, word) in [
+        ("bash-completion/completions/kboot", "complete"),
+        ("bash-completion/completions/kboot-bridge", "complete"),
+        ("zsh/vendor-completions/_kboot", "#compdef kboot"),
+        ("fish/vendor_completions.d/kboot.fish", "complete"),
+        ("kboot/sysvinit/kboot", "BEGIN INIT INFO"),
+        ("kboot/upstart/kboot-bridge.conf", "start on"),
+        ("kboot/boot/minion", "#!/bin/sh"),
+        ("doc/kboot/copyright", "\n  rustls "),
+    ] {
+        let text = fs::read_to_string(debian.path("/usr/share").join(path)).unwrap();
+        assert!(text.contains(word), "{path}: {text}");
+    }
+}
+
+/// Its units, as systemd sees them with nothing running: name and state.
+fn units(debian: &Debian) -> String {
+    let list = "systemctl list-unit-files --no-legend --no-pager 'kboot-*' | awk '{print $1, $2}'";
+    sh(debian, list).stdout
+}
+
+#[test]
+fn it_goes_in_is_renewed_and_goes_out_and_leaves_nothing() {
+    if need("man", "package").is_none() {
+        return;
+    }
+    let Some(debian) = debian() else { return };
+    debian.write("/etc/kboot/token", 0o600, "an administrator's\n");
+    let before = tree::list(&debian.path("/"), &OF_DPKG);
+
+    sh(&debian, "dpkg -i /root/1.deb");
+    assert_eq!(sh(&debian, "dpkg --verify kboot").stdout, "");
+    is_in(&debian);
+    let state = units(&debian);
+    assert!(lines(&state).contains("kboot-node.target disabled"), "{state}");
+    assert!(lines(&state).contains("kboot-control-plane.target disabled"), "{state}");
+    assert!(!state.contains("enabled"), "{state}");
+    // As a host's first boot does with all units; without kboot's preset they would be enabled now.
+    let names: Vec<&str> = state.lines().filter_map(|l| l.split(' ').next()).collect();
+    sh(&debian, &format!("systemctl preset {}", names.join(" ")));
+    assert_eq!(units(&debian), state);
+
+    sh(&debian, "systemctl enable kboot-node.target; echo KBOOT_NAME=w7 >>/etc/default/kboot");
+    sh(&debian, "dpkg -i /root/2.deb");
+    assert!(sh(&debian, "dpkg -s kboot").stdout.contains("\nVersion: 0.1.0-2\n"));
+    assert!(sh(&debian, "cat /etc/default/kboot").stdout.ends_with("\nKBOOT_NAME=w7\n"));
+    assert!(lines(&units(&debian)).contains("kboot-node.target enabled"));
+    assert_ne!(sh(&debian, "find /etc/systemd -lname '*kboot*'").stdout, "");
+
+    sh(&debian, "mkdir -p /run/kboot/timeline; dpkg -r kboot");
+    assert!(!debian.path("/usr/sbin/kboot").exists() && !debian.path("/usr/lib/kboot").exists());
+    assert!(debian.path("/etc/default/kboot").exists());
+    // docker would not start if it still required one of kboot's.
+    assert_eq!(sh(&debian, "find /etc/systemd -lname '*kboot*'").stdout, "");
+    sh(&debian, "dpkg -P kboot");
+    tree::assert_same(&before, &tree::list(&debian.path("/"), &OF_DPKG));
+}
+
+/// By the real update-initramfs, which the package has run by dpkg's trigger.
+#[test]
+fn the_hosts_image_has_kboot_with_a_boot_list_and_as_long_as_the_package_is_in() {
+    let Some(debian) = debian() else { return };
+    debian.write("/etc/initramfs-tools/conf.d/test", 0o644, "MODULES=list\nCOMPRESS=gzip\nCOMPRESSLEVEL=1\n");
+    debian.write(&format!("/boot/vmlinuz-{}", debian.release), 0o644, "");
+    sh(&debian, &format!("update-initramfs -c -k {}", debian.release));
+    let image = format!("/boot/initrd.img-{}", debian.release);
+    let modified = || fs::metadata(debian.path(&image)).unwrap().modified().unwrap();
+    let first = modified();
+    // It costs a host without a list no time.
+    sh(&debian, "dpkg -i /root/1.deb");
+    assert_eq!(modified(), first);
+    debian.write("/etc/kboot/boot", 0o644, "bridge --subnet 10.99.77.1/24 --mtu 1400\n");
+    let has = |line: &str| {
+        let done = sh(&debian, line);
+        assert!(done.stdout.contains("Processing triggers for initramfs-tools"), "{line}: {done:?}");
+        assert!(!done.stderr.contains("W: "), "{done:?}");
+        let mode = tool("stat", &["-c", "%a", debian.path(&image).to_str().unwrap()]);
+        let listing = sh(&debian, &format!("lsinitramfs {image}")).stdout;
+        let has = ["bin/kboot", "etc/kboot/boot", "scripts/init-premount/kboot"]
+            .map(|path| listing.lines().any(|l| l.ends_with(path)));
+        (has, mode.trim().to_owned())
+    };
+    assert_eq!(has("dpkg -i /root/2.deb"), ([true; 3], "600".to_owned()));
+    assert_eq!(has("dpkg -P kboot"), ([false; 3], "644".to_owned()));
+    assert!(debian.path("/etc/kboot/boot").exists());
+}
+
+/// Both of its readers take it, and each name in it is one that something reads.
+#[test]
+fn the_template_of_its_settings_names_what_is_there() {
+    let template = root().join("scripts/package/default");
+    let text = fs::read_to_string(&template).unwrap();
+    assert!(text.lines().all(|l| l.is_empty() || l.starts_with('#')), "all of it is for the administrator");
+    let mut known: BTreeSet<String> = ["KBOOT_LOG", "KBOOT_ROLE"].map(str::to_owned).into();
+    let applets = run(&["--list"]);
+    for applet in applets.ok().lines() {
+        let help = run(&[applet, "--help"]);
+        for word in help.ok().split(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
+            let Some(option) = word.strip_prefix("--") else { continue };
+            let upper = |name: &str| name.replace(['-', '.'], "_").to_uppercase();
+            known.insert(format!("KBOOT_{}", upper(option)));
+            known.insert(format!("KBOOT_{}_{}", upper(applet), upper(option)));
+        }
+    }
+    let settings: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("#KBOOT_")).collect();
+    assert!(settings.len() > 25, "{settings:?}");
+    for setting in &settings {
+        let name = format!("KBOOT_{}", setting.split('=').next().unwrap());
+        assert!(known.contains(&name), "{name}: nothing reads it");
+    }
+    let every = "sed -n 's/^#KBOOT_/KBOOT_/p' \"$0\" >\"$1\" && set -a && . \"$1\" && env | grep -c ^KBOOT_";
+    let all = Scratch::new();
+    let file = all.path("all");
+    let count = tool("env", &["-i", "sh", "-c", every, template.to_str().unwrap(), &file]);
+    assert_eq!(count.trim(), settings.len().to_string());
+    let shell = tool("env", &["-i", "sh", "-c", "set -a; . \"$0\"; env | grep ^KBOOT_ | sort", &file]);
+    let mut plain: Vec<String> = settings.iter().map(|s| format!("KBOOT_{s}")).collect();
+    plain.sort();
+    // Nothing in it that a shell would take for more than text, so systemd reads the same.
+    assert_eq!(shell.lines().collect::<Vec<_>>(), plain);
+}
