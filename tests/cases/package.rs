@@ -69,7 +69,8 @@ fn the_same_tree_makes_the_same_package_and_an_old_dpkg_can_read_it() {
     let deb = debs()[0].to_str().unwrap();
     assert_eq!(tool("ar", &["t", deb]), "debian-binary\ncontrol.tar.gz\ndata.tar.xz\n");
     let control = tool("dpkg-deb", &["-f", deb]);
-    assert!(control.contains("\nArchitecture: amd64\n") && !control.contains("Depends:"), "{control}");
+    let arch = format!("\nArchitecture: {}", tool("dpkg", &["--print-architecture"]));
+    assert!(control.contains(&arch) && !control.contains("Depends:"), "{control}");
     let owners = tool("dpkg-deb", &["-c", deb]);
     assert!(owners.lines().all(|l| l.contains(" root/root ")), "{owners}");
 }
@@ -228,4 +229,34 @@ fn the_template_of_its_settings_names_what_is_there() {
     plain.sort();
     // Nothing in it that a shell would take for more than text, so systemd reads the same.
     assert_eq!(shell.lines().collect::<Vec<_>>(), plain);
+}
+
+/// The maintainer scripts under a systemd that runs: an upgrade stops nothing, a removal no docker.
+#[test]
+fn a_running_systemd_lets_go_of_it_and_keeps_what_required_it() {
+    let Some(debian) = debian() else { return };
+    // A stand-in for docker, which requires a unit of kboot's; the steps themselves are other tests' matter.
+    let docker = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
+    debian.write("/etc/systemd/system/docker.service", 0o644, docker);
+    for unit in ["bridge", "docker-gate"] {
+        let step = "[Service]\nType=oneshot\nExecStart=\nExecStart=/bin/true\nRemainAfterExit=yes\n";
+        debian.write(&format!("/etc/systemd/system/kboot-{unit}.service.d/step.conf"), 0o644, step);
+    }
+    sh(&debian, "dpkg -i /root/1.deb && systemctl enable kboot-docker-gate.service docker.service");
+    let state = |when| format!("echo {when}: $(systemctl is-active docker kboot-bridge) @");
+    debian.tells(&format!(
+        "{}; dpkg -i /root/2.deb; {}; dpkg -P kboot; {}; systemctl show -p NeedDaemonReload docker",
+        state("before"),
+        state("renewed"),
+        state("purged")
+    ));
+    debian.write("/etc/initramfs-tools/conf.d/test", 0o644, "MODULES=list\nCOMPRESS=gzip\nCOMPRESSLEVEL=1\n");
+    debian.write("/etc/initramfs-tools/modules", 0o644, "virtio_pci\nvirtio_blk\n");
+    sh(&debian, &format!("update-initramfs -c -k {}", debian.release));
+    let image = debian.path(&format!("/boot/initrd.img-{}", debian.release));
+    let console = debian.boot(&image, &debian.disk(), "quiet");
+    for line in ["before: active active @", "renewed: active active @", "purged: active inactive @"] {
+        assert!(console.contains(line), "{line}: {console}");
+    }
+    assert!(console.contains("NeedDaemonReload=no"), "{console}");
 }
