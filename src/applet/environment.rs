@@ -58,7 +58,7 @@ const SILENCES: [(&str, &[&str]); 26] = [
 
 /// Options that mean something else in other applets (a Node's name, a TLS key, a user of etcd's, flannel's
 /// network, other formats): from the environment, only the applet's own variable counts for them.
-pub const OWN_VARIABLE_ONLY: [(&str, &str); 17] = [
+pub const OWN_VARIABLE_ONLY: [(&str, &str); 19] = [
     ("bridge", "--name"),
     ("kubelet-launch", "--address"),
     ("kubelet-launch", "--check"),
@@ -76,6 +76,8 @@ pub const OWN_VARIABLE_ONLY: [(&str, &str); 17] = [
     ("register", "--password-file"),
     ("cloud-init", "--file"),
     ("cloud-init", "--output"),
+    ("units", "--output"),
+    ("units", "--remove"),
 ];
 
 /// How an option or an applet is called in a variable's name.

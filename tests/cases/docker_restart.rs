@@ -189,3 +189,18 @@ fn a_pid_of_something_else_is_left_alone() {
 fn name(pid: u32) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
 }
+
+/// In a unit that docker waits for: nothing is waited for.
+#[test]
+fn a_restart_is_left_to_systemd() {
+    let Some(host) = host_with_bridge() else { return };
+    let write = format!("--format env --output {DEFAULT} --restart queue");
+    let none = flags(&host, "", &write);
+    assert_eq!(none.error(), (2, "kboot docker-flags: --restart queue: systemd does not run here"));
+    script(&host, "/run/bin/systemctl", "echo \"$@\" >>/run/calls");
+    host.sh("mkdir -p /run/systemd/system");
+    let done = flags(&host, "", &write);
+    assert!(done.code == 0 && done.stderr.ends_with("(3 changed, 0 already so)\n"), "{done:?}");
+    assert_eq!(calls(&host), "daemon-reload\n--no-block try-restart docker.service\n");
+    assert_eq!((flags(&host, "", &write).code, calls(&host).as_str(), is_there(&host, DUE)), (0, "", false));
+}

@@ -170,15 +170,56 @@ fn they_are_printed_as_systemctl_cat_does() {
     }
 }
 
-/// Without a warning, those of other packages being absent.
+/// Other packages' units as far as they matter here: their order.
+const OTHERS: [(&str, &str, &str); 8] = [
+    (
+        "docker",
+        "Wants=network-online.target containerd.service",
+        "After=network-online.target containerd.service firewalld.service",
+    ),
+    ("containerd", "Wants=local-fs.target", "After=network.target local-fs.target"),
+    (
+        "flanneld",
+        "Wants=network-online.target",
+        "After=network-online.target network.target etcd.service\nBefore=docker.service",
+    ),
+    ("nftables", "DefaultDependencies=no", "Wants=network-pre.target\nBefore=network-pre.target"),
+    ("netfilter-persistent", "DefaultDependencies=no", "Wants=network-pre.target\nBefore=network-pre.target"),
+    ("iptables", "Wants=network-pre.target", "Before=network-pre.target"),
+    ("firewalld", "Wants=network-pre.target", "Before=network-pre.target"),
+    ("ufw", "DefaultDependencies=no", "Before=network-pre.target"),
+];
+
+/// Without a warning: those of other packages being absent, and enabled among them. A cycle would be seen.
 #[test]
 fn systemd_takes_them() {
     let Some(analyze) = need("systemd-analyze", "docker") else { return };
     let dir = Scratch::new();
     write(&dir, &[]).ok();
-    let files = sorted(&[&NODE, &CONTROL_PLANE]).into_iter().map(|n| dir.path(&n));
-    let done = finish(Command::new(&analyze).arg("verify").args(files));
-    assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (0, "", ""));
+    let mut files: Vec<String> = sorted(&[&NODE, &CONTROL_PLANE]).into_iter().map(|n| dir.path(&n)).collect();
+    let verify = |files: &[String]| {
+        let done = finish(Command::new(&analyze).arg("verify").args(files));
+        (done.code, done.stdout + &done.stderr)
+    };
+    assert_eq!(verify(&files), (0, String::new()));
+    for (name, wants, order) in OTHERS {
+        let text = format!("[Unit]\n{wants}\n{order}\n[Service]\nExecStart=/bin/true\n");
+        files.push(dir.file(&format!("{name}.service"), text));
+    }
+    for link in [
+        "docker.service.requires/kboot-docker-gate",
+        "docker.service.requires/flanneld",
+        "nftables.service.wants/kboot-bridge",
+    ] {
+        let (path, name) = (dir.path(&format!("{link}.service")), link.split('/').nth(1).unwrap());
+        fs::create_dir_all(std::path::Path::new(&path).parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(format!("../{name}.service"), path).unwrap();
+    }
+    assert_eq!(verify(&files), (0, String::new()));
+    fs::create_dir(dir.path("flanneld.service.d")).unwrap();
+    dir.file("flanneld.service.d/after.conf", "[Unit]\nAfter=docker.service\n");
+    let (code, said) = verify(&files);
+    assert!(code != 0 && said.contains("ordering cycle"), "{said}");
 }
 
 /// systemd's own measure of what a service could do if it were taken over, from 0 to 10.

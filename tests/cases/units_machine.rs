@@ -58,25 +58,21 @@ exec sleep infinity
 fn service(after: &str, exec: &str) -> String {
     format!(
         "[Unit]\nAfter={after}\n[Service]\nType=notify\nNotifyAccess=all\nExecStart={exec}\nRestart=on-failure\n\
-         RestartSec=1\n[Install]\nWantedBy=multi-user.target\n"
+         RestartSec=1\nTimeoutStartSec=0\n[Install]\nWantedBy=multi-user.target\n"
     )
 }
 
-/// On the first boot: each of these is killed while it waits, until docker's start has failed for it.
+/// On the first boot the bridge's step waits for longer than TimeoutStartSec, which it extends, is killed, and the
+/// lease comes before it is tried again: what needs the bridge fails, and docker does not start.
 const KILLS: &str = "#!/bin/sh
 [ -e /etc/first ] || { touch /run/go; exit; }
-until journalctl -b -o cat | grep -q 'Dependency failed for docker'; do
-    for step in kboot-flannel-env kboot-bridge kboot-docker-flags kboot-docker-gate; do
-        systemctl show -p StatusText $step | grep -q waiting && systemctl kill -s KILL $step
-    done
-    sleep 0.2
-done
-# Longer than TimeoutStartSec, which it extends.
 until systemctl show -p StatusText kboot-bridge | grep -q waiting; do sleep 0.2; done
 start=$(systemctl show -p ExecMainStartTimestampMonotonic --value kboot-bridge)
 until [ $(cut -d. -f1 /proc/uptime) -gt $((start / 1000000 + 20)) ]; do sleep 0.5; done
-echo \"killed; docker is $(systemctl is-active docker)\" >>/run/docker.log
+systemctl kill -s KILL kboot-bridge
 touch /run/go
+until journalctl -b -o cat | grep -q 'Dependency failed for docker'; do sleep 0.2; done
+echo \"killed; docker is $(systemctl is-active docker)\" >>/run/docker.log
 ";
 
 /// What the console gets to see.
@@ -144,7 +140,7 @@ fn set_up(debian: &Debian, etcd: &Etcd, api: &Api) {
         ("docker", service("containerd.service", "/usr/bin/dockerd")),
         ("containerd", service("network.target", socket).replace("Type=notify", "Type=simple")),
         ("kills", service("basic.target", "/usr/bin/kills").replace("Type=notify", "Type=simple")),
-        ("kboot-bridge.service.d/slow", "[Service]\nTimeoutStartSec=15\n".to_owned()),
+        ("kboot-bridge.service.d/slow", "[Service]\nTimeoutStartSec=15\nRestartSec=30\n".to_owned()),
     ] {
         debian.write(
             &format!("/etc/systemd/system/{name}{}", if name.contains('/') { ".conf" } else { ".service" }),
@@ -219,6 +215,8 @@ fn check(console: &str) {
     ] {
         assert!(since(first) <= since(then), "{first} before {then}: {console}");
     }
+    // br_netfilter was there before it.
+    assert_eq!(field("flanneld.service", "NRestarts"), "0", "{console}");
     assert!(field("kboot-bridge.service", "StatusText").starts_with("cbr0 10.77.60.1/24 up ("), "{console}");
     assert_eq!(field("kboot-flannel-env.service", "StatusText"), "lease 10.77.60.1/24");
     // docker started once, on the bridge and with the settings for it.
@@ -269,7 +267,7 @@ fn each_step_comes_in_its_turn_whatever_is_killed_and_again_after_a_reboot() {
     let first = boot();
     check(&first);
     assert!(part(&first, "docker").contains("killed; docker is inactive\n"), "{first}");
-    for step in ["kboot-flannel-env", "kboot-bridge", "kboot-docker-flags"] {
+    for step in ["kboot-bridge", "kboot-docker-flags"] {
         let line =
             part(&first, "units").lines().find(|l| l.contains(&format!("Id={step}.service|"))).unwrap();
         assert!(!line.contains("NRestarts=0|"), "{step}: {first}");
