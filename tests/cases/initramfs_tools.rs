@@ -218,16 +218,14 @@ fn readmes_commands_as_written() {
     debian.write("/root/node.kubeconfig", 0o644, "secret\n");
     // update-initramfs -u takes the newest kernel in /boot; it does not read it.
     debian.write(&format!("/boot/vmlinuz-{}", debian.release), 0o644, "");
-    let to = debian.path("/src");
-    let to = to.to_str().unwrap();
-    for folder in ["initramfs", "scripts"] {
-        tool("cp", &["-a", root().join(folder).to_str().unwrap(), to]);
+    for (folder, to) in [("initramfs", "/src"), ("scripts", "/src"), ("target/share", "/src/target")] {
+        tool("cp", &["-a", root().join(folder).to_str().unwrap(), debian.path(to).to_str().unwrap()]);
     }
     let run = |line: &str| {
         let done = debian.sh(&format!("set -e; export RELEASE={}; cd /src; {line}", debian.release));
         done.ok().to_owned()
     };
-    run(&block("## Booting", "sh"));
+    run(&block("### An initramfs of its own", "sh"));
     let listing = run("xz -dc target/initramfs.img | cpio -it");
     let module = format!("lib/modules/{}/kernel/net/netfilter/nft_masq.ko", debian.release);
     for path in ["init", "etc/kboot/boot", &module] {
@@ -239,7 +237,7 @@ fn readmes_commands_as_written() {
     for (mode, path) in [
         ("-rw-------", "etc/kboot/kubeconfig"),
         ("-rw-r--r--", "etc/kboot/boot"),
-        ("-rwxr-xr-x", "usr/bin/kboot"),
+        ("-rwxr-xr-x", "bin/kboot"),
         ("-rw-r--r--", "kernel/net/netfilter/nft_masq.ko"),
     ] {
         let is_there = |l: &str| l.starts_with(mode) && l.ends_with(path);
