@@ -33,7 +33,7 @@ fn it_runs_where_nothing_else_is() {
     let dir = Scratch::new();
     fs::copy(binary(), dir.path("kboot")).unwrap();
     let done = finish(Command::new("chroot").args([&dir.path(""), "/kboot", "--list"]));
-    assert_eq!(done.ok().lines().count(), 13);
+    assert_eq!(done.ok().lines().count(), 14);
     let done = finish(Command::new("chroot").args([
         &dir.path(""),
         "/kboot",

@@ -160,7 +160,8 @@ fn every_example_can_be_pasted() {
             shell
                 .env("KBOOT_DRY_RUN", "1")
                 .env("KBOOT_TIMEOUT", "0")
-                .env("HASH", format!("sha256:{:064}", 7));
+                .env("HASH", format!("sha256:{:064}", 7))
+                .env("SUM", format!("{:064}", 7));
             let done = finish(&mut shell);
             // The machine's own: its list, and its kernel's modules.
             let absent = ["/etc/kboot/boot: No such file", "there are no modules for this kernel"];
