@@ -25,5 +25,8 @@ fn why_not(line: &Line) -> Option<String> {
     };
     let argv: Vec<OsString> = line.args.iter().map(Into::into).collect();
     let wrong = |error: Error| format!("{name}: {error}");
-    Words::scan(applet.name, &(applet.info)(), &argv).err().map(wrong)
+    match Words::scan(applet.name, &(applet.info)(), &argv) {
+        Ok(words) => applet.why_not(&words).map(wrong),
+        Err(error) => Some(wrong(error)),
+    }
 }

@@ -9,6 +9,9 @@ use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs, Optionality};
 use super::near;
 use crate::error::{Error, Result, one_line};
 
+/// How argh begins where an option has to be there and is not.
+pub const MISSING: &str = "Required options not provided";
+
 /// The words of one call, checked against the applet's options.
 pub struct Words {
     pub(super) applet: &'static str,

@@ -10,7 +10,7 @@ use super::cli::Words;
 use super::lease::{SUBNET_ENV, from_file, shown};
 use super::options::applet_args;
 use super::report::{Report, Step};
-use super::{Applet, etcd, info_of, options, tls};
+use super::{Applet, etcd, info_of, judge_of, options, tls};
 use crate::client::etcd::{Cluster, served};
 use crate::error::{Error, Result};
 use crate::plan::flannel::{self, Form};
@@ -45,6 +45,7 @@ pub const APPLET: Applet = Applet {
     variables: &[],
     files: &[options::LEASE_FILE],
     info: info_of::<Args>,
+    judge: judge_of::<Args>,
     run,
 };
 

@@ -8,7 +8,7 @@ use super::cli::Words;
 use super::lease::{SUBNET_ENV, from_file};
 use super::options::applet_args;
 use super::report::{Report, Step};
-use super::{Applet, info_of, options};
+use super::{Applet, info_of, judge_of, options};
 use crate::error::{Error, Result};
 use crate::plan::docker::mk_opts::{Ask, Generation, Inputs, compose, is_name};
 use crate::plan::shell;
@@ -35,6 +35,7 @@ pub const APPLET: Applet = Applet {
     variables: &[],
     files: &[options::LEASE_FILE, "/run/docker_opts.env: what is written"],
     info: info_of::<Args>,
+    judge: judge_of::<Args>,
     run,
 };
 

@@ -39,7 +39,7 @@ mod units;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use argh::{ArgsInfo, CommandInfoWithArgs};
+use argh::{ArgsInfo, CommandInfoWithArgs, FromArgs};
 
 use crate::error::{Error, Exit, Result};
 use crate::plan::cmdline;
@@ -67,6 +67,7 @@ pub struct Applet {
     /// `PATH: WHAT FOR`: files that it reads or writes unless told otherwise.
     pub files: &'static [&'static str],
     info: fn() -> CommandInfoWithArgs,
+    judge: fn(&Words) -> Result<()>,
     run: fn(&Words, &mut Report) -> Result<()>,
 }
 
@@ -228,4 +229,17 @@ fn start_log(words: &Words, line: &[cmdline::Parameter<'_>], report: &mut Report
 /// argh's table of an applet's options, as a plain function for `APPLETS`.
 fn info_of<A: ArgsInfo>() -> CommandInfoWithArgs {
     A::get_args_info()
+}
+
+/// Whether argh takes the words, their values too.
+fn judge_of<A: FromArgs>(words: &Words) -> Result<()> {
+    words.parse::<A>().map(drop)
+}
+
+impl Applet {
+    /// What is wrong with the values among these words; what an option that is missing here gets from elsewhere
+    /// is not known yet.
+    fn why_not(&self, words: &Words) -> Option<Error> {
+        (self.judge)(words).err().filter(|error| !error.to_string().starts_with(cli::MISSING))
+    }
 }

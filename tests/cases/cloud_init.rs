@@ -58,7 +58,7 @@ fn what_cannot_work_is_told_before_a_host_is_started() {
             "--set sever=x: no applet has such an option: did you mean server?",
         ),
         (
-            &["--role", "node", "--set", "server=x", "--set", "KBOOT_SERVER=y"],
+            &["--role", "node", "--set", "server=x:1", "--set", "KBOOT_SERVER=y:2"],
             "--set KBOOT_SERVER: is given twice",
         ),
         (
@@ -119,7 +119,7 @@ fn secrets_are_warned_of_and_kept_from_others() {
     assert_eq!((done.code, done.stdout.as_str()), (0, ""), "{done:?}");
     assert!(
         done.stderr.starts_with(
-            "kboot cloud-init: warning: /etc/kboot/token is not for everybody, but user-data is: "
+            "kboot cloud-init: warning: /etc/kboot/token: not for everybody, but user-data is: "
         ),
         "{done:?}"
     );

@@ -124,6 +124,7 @@ fn a_wrong_list_is_one_line_and_nothing_is_run() {
     let dir = Scratch::new();
     for (line, why) in [
         ("brige", "brige: applet not found: did you mean bridge? (a program needs its path)"),
+        ("bridge --mtu 1O00", "bridge: --mtu 1O00: is no MTU: give a number from 68 to 65535"),
         ("- bridge --nmae x", "bridge: unknown option --nmae: did you mean --name?"),
         ("bridge --name 'a", "a ' is not closed"),
         ("bridge --name $N", "a shell would expand the $: write it plainly"),

@@ -150,6 +150,12 @@ fn both_builders_tell_of_what_is_not_there() {
             debian.write(&image, 0o600, "");
         }
         debian.write("/etc/kboot/files", 0o644, "");
+        std::fs::remove_file(debian.path(&image)).unwrap();
+        debian.write("/etc/kboot/boot", 0o644, "bridge --mtu 1O00\n");
+        let done = debian.sh(&line);
+        let why = "kboot init: /etc/kboot/boot line 1: bridge: --mtu 1O00: is no MTU: ";
+        assert!(done.code != 0 && done.stderr.contains(why) && !debian.path(&image).exists(), "{done:?}");
+        debian.write("/etc/kboot/boot", 0o644, BOOT);
     }
 }
 

@@ -55,6 +55,9 @@ put() {
 
 install() {
     local from to mode
+    # A list with a mistake would cost a boot: it says itself where it is.
+    "$(program)" init --once --quiet --boot "${dracutsysrootdir-}/etc/kboot/boot" --dry-run >/dev/null ||
+        [[ $? != 2 ]] || exit 1
     inst_simple "$(program)" /bin/kboot
     inst_multiple -o /etc/kboot/boot /etc/kboot/modules
     if [[ -e ${dracutsysrootdir-}/etc/kboot/files ]]; then

@@ -19,7 +19,7 @@ use argh::FromArgValue;
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
-use super::{Applet, info_of, options};
+use super::{Applet, info_of, judge_of, options};
 use crate::error::{Error, Result};
 use crate::plan::subnet_env::parse_mtu;
 use crate::sys::iptables::Iptables;
@@ -54,6 +54,7 @@ pub const APPLET: Applet = Applet {
     variables: &[options::LEASE_VARIABLES, options::SERVER_VARIABLES],
     files: &[options::LEASE_FILE, "/run/kboot: what of it is kboot's own, and how the kernel was set before"],
     info: info_of::<Args>,
+    judge: judge_of::<Args>,
     run,
 };
 

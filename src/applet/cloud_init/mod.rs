@@ -9,7 +9,7 @@ use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
 use super::setting::{self, Setting};
-use super::{Applet, info_of};
+use super::{Applet, info_of, judge_of};
 use crate::error::{Error, Result};
 use crate::plan::cloud_init::choice::{program, sha256};
 use crate::plan::cloud_init::{self, Binary, EC2_MAX};
@@ -35,6 +35,7 @@ pub const APPLET: Applet = Applet {
     variables: &[],
     files: &["/etc/default/kboot: on the host, what --set names"],
     info: info_of::<Args>,
+    judge: judge_of::<Args>,
     run,
 };
 
@@ -91,13 +92,13 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
         )));
     }
     report.found("bytes", size.into());
-    let is_secret = files.iter().any(cloud_init::File::is_secret);
-    if let Some(secret) = files.iter().find(|f| f.is_secret()) {
+    let secrets: Vec<&str> = files.iter().filter(|f| f.is_secret()).map(|f| f.path.as_str()).collect();
+    if !secrets.is_empty() {
         report.warn(format!(
-            "{} is not for everybody, but user-data is: every process of the host, pods too, can ask the \
+            "{}: not for everybody, but user-data is: every process of the host, pods too, can ask the \
              metadata service for it: give secrets that expire soon",
-            secret.path
+            secrets.join(", ")
         ));
     }
-    output::write(&args, &data.text, is_secret, report)
+    output::write(&args, &data.text, !secrets.is_empty(), report)
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
-use super::{Applet, info_of, lease, options};
+use super::{Applet, info_of, judge_of, lease, options};
 use crate::error::{Error, Result};
 use crate::plan::cni::{self, Wanted, parse_network, parse_version};
 use crate::plan::subnet_env::{Lease, check_mtu, parse_mtu};
@@ -38,6 +38,7 @@ pub const APPLET: Applet = Applet {
     variables: &[options::LEASE_VARIABLES],
     files: &["/etc/cni/net.d/10-kboot.conflist: what is written", options::LEASE_FILE],
     info: info_of::<Args>,
+    judge: judge_of::<Args>,
     run,
 };
 

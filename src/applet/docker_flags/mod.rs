@@ -12,7 +12,7 @@ use serde_json::json;
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
-use super::{Applet, info_of, lease, options, pod_bridge, program_version};
+use super::{Applet, info_of, judge_of, lease, options, pod_bridge, program_version};
 use crate::error::{Error, Result};
 use crate::plan::docker::{self, Mode, Setting, Wanted};
 use crate::plan::subnet_env::{Lease, parse_mtu};
@@ -49,6 +49,7 @@ pub const APPLET: Applet = Applet {
         "/etc/docker/daemon.json, /etc/default/docker: looked at for contradictions, as are docker's units",
     ],
     info: info_of::<Args>,
+    judge: judge_of::<Args>,
     run,
 };
 

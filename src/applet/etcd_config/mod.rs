@@ -13,7 +13,7 @@ use argh::FromArgValue;
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
-use super::{Applet, etcd, info_of, options, tls};
+use super::{Applet, etcd, info_of, judge_of, options, tls};
 use crate::client::etcd::{Cluster, KeyValue, served};
 use crate::error::{Error, Result};
 use crate::plan::network::NEWEST;
@@ -47,6 +47,7 @@ pub const APPLET: Applet = Applet {
     variables: &["ETCDCTL_ENDPOINTS: etcd, unless --endpoints is given"],
     files: &[],
     info: info_of::<Args>,
+    judge: judge_of::<Args>,
     run,
 };
 

@@ -16,7 +16,7 @@ use std::fmt;
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::{Report, Step};
-use super::{Applet, info_of};
+use super::{Applet, info_of, judge_of};
 use crate::error::{Error, Result};
 use crate::sys::machine;
 use crate::sys::wait::Deadline;
@@ -44,6 +44,7 @@ pub const APPLET: Applet = Applet {
     ],
     files: &["/etc/kboot/boot: the boot list", "/etc/kboot/modules: modules to load, one a line"],
     info: info_of::<Args>,
+    judge: judge_of::<Args>,
     run,
 };
 

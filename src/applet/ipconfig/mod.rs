@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
-use super::{Applet, info_of};
+use super::{Applet, info_of, judge_of};
 use crate::error::{Error, Result};
 use crate::plan::bridge;
 use crate::plan::ip_param::{Device, Method, Param};
@@ -38,6 +38,7 @@ pub const APPLET: Applet = Applet {
     variables: &["ip=, nameserver=, BOOTIF=: kernel parameters that say what options do not"],
     files: &["/etc/resolv.conf: gets the name servers"],
     info: info_of::<Args>,
+    judge: judge_of::<Args>,
     run,
 };
 

@@ -17,7 +17,7 @@ use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
 use super::server::Server;
-use super::{Applet, info_of, lease, node_name, options, server};
+use super::{Applet, info_of, judge_of, lease, node_name, options, server};
 use crate::error::{Error, Result};
 use crate::plan::kubelet::environment::Variable;
 use crate::plan::kubelet::{Extra, Runtime, Version};
@@ -63,6 +63,7 @@ pub const APPLET: Applet = Applet {
     ],
     files: &[options::LEASE_FILE, "/etc/kubernetes/manifests: static pods", options::KUBECONFIGS],
     info: info_of::<Args>,
+    judge: judge_of::<Args>,
     run,
 };
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
-use super::{Applet, info_of};
+use super::{Applet, info_of, judge_of};
 use crate::error::{Context, Error, Result};
 use crate::plan::initramfs::extra::Extra;
 use output::Output;
@@ -30,6 +30,7 @@ pub const APPLET: Applet = Applet {
     variables: &["SOURCE_DATE_EPOCH: the time of what is in it, in seconds since 1970 (default: 0)"],
     files: &["/lib/modules: modules, by the release of their kernel"],
     info: info_of::<Args>,
+    judge: judge_of::<Args>,
     run,
 };
 

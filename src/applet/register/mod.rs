@@ -13,7 +13,7 @@ use serde_json::json;
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
-use super::{Applet, info_of, lease, node_name, options};
+use super::{Applet, info_of, judge_of, lease, node_name, options};
 use crate::client::kube::Kube;
 use crate::error::{Error, Result};
 use crate::plan::node::{self, Annotation, Label, May, Taint, Wanted};
@@ -53,6 +53,7 @@ pub const APPLET: Applet = Applet {
         "/var/lib/kubelet/pki: the kubelet's key and certificate",
     ],
     info: info_of::<Args>,
+    judge: judge_of::<Args>,
     run,
 };
 

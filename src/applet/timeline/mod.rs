@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::{Report, Step};
-use super::{Applet, info_of};
+use super::{Applet, info_of, judge_of};
 use crate::error::{Error, Result};
 use crate::plan::timeline::{self, Run};
 use crate::sys::{self, file, log, stdio};
@@ -27,6 +27,7 @@ pub const APPLET: Applet = Applet {
     variables: &[],
     files: &["/run/kboot/timeline: a record of each run"],
     info: info_of::<Args>,
+    judge: judge_of::<Args>,
     run,
 };
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::cli::Words;
 use super::options::applet_args;
 use super::report::Report;
-use super::{Applet, info_of, install};
+use super::{Applet, info_of, install, judge_of};
 use crate::error::{Context, Error, Result};
 use crate::plan::units::{self, Role};
 
@@ -31,6 +31,7 @@ pub const APPLET: Applet = Applet {
         "/etc/systemd/system: where an administrator's units are",
     ],
     info: info_of::<Args>,
+    judge: judge_of::<Args>,
     run,
 };
 
