@@ -2,9 +2,10 @@
 //! and a machine of its own (boot_arm64.rs).
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::support::{Scratch, arm64_binary, finish, need, run, tool};
+use crate::support::{Scratch, arm64_binary, finish, need, root, run, tool};
 
 #[test]
 fn it_is_static_and_small() {
@@ -16,6 +17,30 @@ fn it_is_static_and_small() {
     assert!(!tool("readelf", &["-dW", path]).contains("NEEDED"));
     let size = fs::metadata(path).unwrap().len();
     assert!((1_000_000..=2_900_000).contains(&size), "{size}");
+}
+
+/// What ring's C code is compiled with, on either machine: uname and cargo are stand-ins, which say which machine
+/// this is, and what cargo was told.
+#[test]
+fn the_c_compiler_is_one_that_the_machine_has() {
+    let dir = Scratch::new();
+    for (name, line) in [("uname", "echo $MACHINE"), ("cargo", "env; exit 1")] {
+        let script = dir.file(name, format!("#!/bin/sh\n{line}\n"));
+        fs::set_permissions(script, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", dir.path(""), std::env::var("PATH").unwrap());
+    for (machine, target, compiler) in [
+        ("x86_64", "x86_64", "cc"),
+        ("x86_64", "aarch64", "aarch64-linux-gnu-gcc"),
+        ("aarch64", "aarch64", "cc"),
+    ] {
+        let mut build = Command::new(root().join("scripts/build"));
+        build.arg(target).env("PATH", &path).env("MACHINE", machine);
+        build.env_remove(format!("CC_{target}_unknown_linux_musl"));
+        let done = finish(&mut build);
+        let told = format!("\nCC_{target}_unknown_linux_musl={compiler}\n");
+        assert!(done.stderr.contains(&told), "{machine} {target}: {done:?}");
+    }
 }
 
 /// By itself, which QEMU runs, and by the one for this machine.
