@@ -27,7 +27,14 @@ judge() {
 	: >"$work/new"
 	: >"$work/ours"
 	: >"$work/paths"
-	[ ! -d "$stage" ] || (cd "$stage" && find . ! -type d | sed 's/^\.//' | sort) >"$work/paths"
+	: >"$work/parents"
+	if [ -d "$stage" ]; then
+		(cd "$stage" && find . ! -type d | sed 's/^\.//' | sort) >"$work/paths"
+		(cd "$stage" && find . -type d | sed 's/^\.//' | sort) >"$work/parents"
+	fi
+	while read -r path; do
+		[ -d "$dest$path" ] || [ "$(what_is "$dest$path")" = none ] || foreign="$foreign $dest$path"
+	done <"$work/parents"
 	while read -r path; do
 		there=$(what_is "$dest$path") wanted=$(what_is "$stage$path")
 		if [ "$there" = none ]; then

@@ -119,6 +119,35 @@ fn what_somebody_else_put_there_stays() {
     assert_eq!(left, ["etc/default/kboot", "etc/initramfs-tools/hooks/kboot"]);
 }
 
+#[test]
+fn hooks_find_a_prefix_of_ones_own_and_a_file_for_a_directory_stops_it_all() {
+    let scratch = Scratch::new();
+    let host = host(&scratch);
+    fs::create_dir(host.join("opt")).unwrap();
+    let before = tree::list(&host, &[]);
+    let file = host.join("opt/share");
+    fs::write(&file, "").unwrap();
+    let (blocked, refused) = (tree::list(&host, &[]), install(&[], &host, &["--prefix", "/opt"]));
+    assert!(
+        refused.error().1.ends_with(&format!(", nothing was changed: {}", file.display())),
+        "{refused:?}"
+    );
+    tree::assert_same(&blocked, &tree::list(&host, &[]));
+    fs::remove_file(&file).unwrap();
+    install(&[], &host, &["--prefix", "//opt//"]).ok();
+    assert_eq!(install(&[], &host, &["--prefix", "/opt"]).ok(), "");
+    for (hook, line) in [
+        ("etc/initramfs-tools/hooks/kboot", "kboot=$(PATH=/opt/sbin:/usr/local/sbin:"),
+        ("usr/lib/dracut/modules.d/90kboot/module-setup.sh", "    for dir in /opt/sbin /usr/local/sbin "),
+    ] {
+        let text = fs::read_to_string(host.join(hook)).unwrap();
+        assert!(text.lines().any(|l| l.starts_with(line)), "{text}");
+        finish(Command::new("bash").arg("-n").arg(host.join(hook))).ok();
+    }
+    install(&[], &host, &["--prefix", "/opt", "--uninstall"]).ok();
+    tree::assert_same(&before, &tree::list(&host, &[]));
+}
+
 /// At any instant; the next run, or --uninstall, finds its way.
 #[test]
 fn a_run_that_is_killed_leaves_nothing_that_is_not_known() {
