@@ -29,7 +29,8 @@ pub const APPLET: Applet = Applet {
     examples: &[
         "the lease as variables of this shell: lease=$(kboot flannel-env) && eval \"$lease\"",
         "one of them: kboot flannel-env --get FLANNEL_SUBNET_IP",
-        "become a command that finds them in its environment: kboot flannel-env --timeout 90s -- dockerd",
+        "become a command that finds them in its environment: kboot flannel-env --timeout 90s -- \\\n    \
+         sh -c 'exec dockerd --bip=$FLANNEL_SUBNET --mtu=$FLANNEL_MTU'",
     ],
     rest: Some("COMMAND [ARGS]"),
     groups: &[

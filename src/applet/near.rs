@@ -1,6 +1,6 @@
 //! What was meant by a name that is nobody's: the end of an error's line.
 
-use argh::CommandInfoWithArgs;
+use argh::{CommandInfoWithArgs, FlagInfo};
 
 use super::APPLETS;
 use crate::plan::nearest::nearest;
@@ -41,14 +41,16 @@ pub fn option(info: &CommandInfoWithArgs, long: &str) -> String {
     let others = owners(long);
     match others.as_slice() {
         _ if !own.is_empty() => own,
+        [] if COMMANDS.contains(&long) => ": kboot itself has it".into(),
         [] => String::new(),
         [one] => format!(": {one} has it"),
         [some @ .., last] => format!(": {} and {last} have it", some.join(", ")),
     }
 }
 
-fn owners(long: &str) -> Vec<&'static str> {
-    APPLETS.iter().filter(|a| (a.info)().flags.iter().any(|f| f.long == long)).map(|a| a.name).collect()
+fn owners(option: &str) -> Vec<&'static str> {
+    let is_it = |f: &FlagInfo<'_>| f.long == option || f.short.is_some_and(|s| option == format!("-{s}"));
+    APPLETS.iter().filter(|a| (a.info)().flags.iter().any(is_it)).map(|a| a.name).collect()
 }
 
 /// The applet that was meant, or what `kboot` itself takes.
@@ -59,8 +61,9 @@ pub fn applet(name: &str) -> String {
 
 /// What was meant by an option in front of the applet's name.
 pub fn command(option: &str) -> String {
+    let option = option.split('=').next().unwrap_or_default();
     let near = hint(nearest(option, COMMANDS.into_iter()));
-    if near.is_empty() && !owners(option.split('=').next().unwrap_or_default()).is_empty() {
+    if near.is_empty() && !owners(option).is_empty() {
         return ": an applet's options follow its name".into();
     }
     near

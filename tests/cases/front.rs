@@ -114,6 +114,9 @@ fn what_is_no_applet_is_127() {
             &["--timeout=5", "bridge"],
             (2, "kboot: unknown option --timeout=5: an applet's options follow its name"),
         ),
+        (&["-v", "bridge"], (2, "kboot: unknown option -v: an applet's options follow its name")),
+        (&["--completion=zsh"], (2, "kboot: unknown option --completion=zsh: did you mean --completion?")),
+        (&["bridge", "--version"], (2, "kboot bridge: unknown option --version: kboot itself has it")),
         (&["bridge", "help"], (2, "kboot bridge: stray word \"help\": did you mean --help?")),
         (&["bridge", "--masq", "x"], (2, "kboot bridge: unknown option --masq: did you mean --masquerade?")),
         (&["bridge", "-name", "x"], (2, "kboot bridge: unknown option -name: did you mean --name?")),
@@ -127,6 +130,18 @@ fn what_is_no_applet_is_127() {
     ] {
         let done = run(args);
         assert_eq!((done.error(), done.stdout.as_str()), (error, ""), "{args:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_left_out_is_marked_so() {
+    for (applet, option) in [("mkinitramfs", "--output"), ("cloud-init", "--role")] {
+        let missing = format!("kboot {applet}: {option} is missing: ");
+        let done = run(&[applet]);
+        assert!(done.error().0 == 2 && done.error().1.starts_with(&missing), "{done:?}");
+        let help = run(&[applet, "--help"]);
+        let line = help.ok().lines().find(|l| l.contains(&format!(" {option} ")) && !l.contains("kboot "));
+        assert!(line.is_some_and(|l| l.contains("(required)")), "{line:?}");
     }
 }
 

@@ -44,7 +44,7 @@ applet_args! {
     /// /etc/default/kboot, the binary, the units that kboot units writes, and starts them. What fails
     /// shows in cloud-init status; later boots are systemd's.
     struct Args [] {
-        /// what the host is: control-plane, node or both
+        /// what the host is (required): control-plane, node or both
         #[argh(option, arg_name = "role")]
         role: Option<Role>,
         /// an option of an applet, such as server=URL, bridge.mtu=1400 or KBOOT_SERVER=URL; repeatable

@@ -39,7 +39,7 @@ applet_args! {
     /// load. It is a plain cpio archive, the same byte for byte from the same input; the kernel takes
     /// it as it is, or compressed.
     struct Args [] {
-        /// where to write; - is stdout
+        /// where to write (required); - is stdout
         #[argh(option, short = 'o', arg_name = "path")]
         output: Option<PathBuf>,
         /// the boot list, /etc/kboot/boot in the image
