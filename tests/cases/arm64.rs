@@ -19,12 +19,14 @@ fn it_is_static_and_small() {
     assert!((1_000_000..=2_900_000).contains(&size), "{size}");
 }
 
-/// What ring's C code is compiled with, on either machine: uname and cargo are stand-ins, which say which machine
-/// this is, and what cargo was told.
+/// What ring's C code is compiled with, on either machine: uname, dpkg-query and cargo are stand-ins, which say
+/// which machine this is, that it has all packages, and what cargo was told.
 #[test]
 fn the_c_compiler_is_one_that_the_machine_has() {
     let dir = Scratch::new();
-    for (name, line) in [("uname", "echo $MACHINE"), ("cargo", "env; exit 1")] {
+    for (name, line) in
+        [("uname", "echo $MACHINE"), ("dpkg-query", "echo installed"), ("cargo", "env; exit 1")]
+    {
         let script = dir.file(name, format!("#!/bin/sh\n{line}\n"));
         fs::set_permissions(script, fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -33,6 +35,7 @@ fn the_c_compiler_is_one_that_the_machine_has() {
         ("x86_64", "x86_64", "cc"),
         ("x86_64", "aarch64", "aarch64-linux-gnu-gcc"),
         ("aarch64", "aarch64", "cc"),
+        ("aarch64", "x86_64", "x86_64-linux-gnu-gcc"),
     ] {
         let mut build = Command::new(root().join("scripts/build"));
         build.arg(target).env("PATH", &path).env("MACHINE", machine);
@@ -40,6 +43,9 @@ fn the_c_compiler_is_one_that_the_machine_has() {
         let done = finish(&mut build);
         let told = format!("\nCC_{target}_unknown_linux_musl={compiler}\n");
         assert!(done.stderr.contains(&told), "{machine} {target}: {done:?}");
+        // rust-lld links for arm64; for x86-64 it is this compiler.
+        let linker = "\nCARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=x86_64-linux-gnu-gcc\n";
+        assert_eq!(done.stderr.contains(linker), compiler.starts_with("x86_64"), "{done:?}");
     }
 }
 
