@@ -180,9 +180,10 @@ fn it_goes_in_is_renewed_and_goes_out_and_leaves_nothing() {
     assert!(lines(&units(&debian)).contains("kboot-node.target enabled"));
     assert_ne!(sh(&debian, "find /etc/systemd -lname '*kboot*'").stdout, "");
 
-    sh(&debian, "mkdir -p /run/kboot/timeline; dpkg -r kboot");
+    sh(&debian, "systemctl mask kboot-register.service; mkdir -p /run/kboot/timeline; dpkg -r kboot");
     assert!(!debian.path("/usr/sbin/kboot").exists() && !debian.path("/usr/lib/kboot").exists());
     assert!(debian.path("/etc/default/kboot").exists());
+    assert!(debian.path("/etc/systemd/system/kboot-register.service").is_symlink());
     // docker would not start if it still required one of kboot's.
     assert_eq!(sh(&debian, "find /etc/systemd -lname '*kboot*'").stdout, "");
     sh(&debian, "dpkg -P kboot");
