@@ -183,6 +183,14 @@ fn each_init_gets_its_own_files_and_a_package_those_of_usr() {
         // Not docker's, whatever this host is to be.
         assert!(!there.iter().any(|p| p == "etc/init/docker.override"), "{init}");
     }
+    // Another time for another: what only the first had goes.
+    let twice = scratch.0.join("upstart");
+    let changed = install(&[], &twice, &["--prefix", "/usr", "--init", "none", "--initramfs", "all"]);
+    let gone = |l: &str| l.starts_with(&format!("removed {}/etc/init/kboot-", twice.display()));
+    assert!(changed.ok().lines().count() > 3 && changed.stdout.lines().all(gone), "{changed:?}");
+    assert_eq!(paths(&twice).iter().find(|p| p.starts_with("etc/init/")), None);
+    install(&[], &twice, &["--prefix", "/usr", "--uninstall"]).ok();
+    assert_eq!(paths(&twice), [""; 0]);
     for (args, why) in [
         (&["--init", "rc"][..], "--init takes systemd, sysv, upstart or none, not 'rc'"),
         (&["--prefix", "usr"], "--prefix takes an absolute path of plain characters, not 'usr'"),
