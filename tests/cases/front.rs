@@ -143,6 +143,10 @@ fn what_cannot_be_left_out_is_marked_so() {
         let line = help.ok().lines().find(|l| l.contains(&format!(" {option} ")) && !l.contains("kboot "));
         assert!(line.is_some_and(|l| l.contains("(required)")), "{line:?}");
     }
+    // And what counts where none of several words is given.
+    for applet in ["etcd-config", "bridge"] {
+        assert_eq!(run(&[applet, "--help"]).ok().matches("(default: auto)").count(), 1, "{applet}");
+    }
 }
 
 /// Of what has a list of values, the error has the list.

@@ -98,7 +98,7 @@ applet_args! {
         #[argh(option, arg_name = "ifname")]
         out_interface: Option<IfName>,
         /// whose rules: iptables, nft (needs no program), none (leave all rules alone), or auto: where
-        /// kboot's rules are, else iptables if it works, else nft
+        /// kboot's rules are, else iptables if it works, else nft (default: auto)
         #[argh(option, arg_name = "backend", default = "Firewall::Auto")]
         firewall: Firewall,
         /// take docker0 away, with docker's rules for it

@@ -119,7 +119,7 @@ applet_args! {
         /// cidr+cidr=ip)
         #[argh(option, arg_name = "cidr=ip")]
         reserve: Vec<Reservation>,
-        /// v2 (flannel up to 0.17), v3 (from 0.18), both, or auto: all that etcd serves
+        /// v2 (flannel up to 0.17), v3 (from 0.18), both, or auto: all that etcd serves (default: auto)
         #[argh(option, arg_name = "api", default = "Api::Auto")]
         api: Api,
         /// replace a different config
