@@ -125,6 +125,8 @@ const SECTIONS: &[Section] = &[
         "Files",
         &[],
         &[
+            "/etc/default/kboot: options as lines KBOOT_NAME=value, for the units, jobs and scripts that run the \
+             applets; one that is run by hand does not read it",
             "/run/kboot: what of the host is kboot's own, and how it was before; losing it is safe",
             "/run/kboot/timeline: a record of each run, for kboot timeline",
             "/etc/kboot/boot: the boot list of init",

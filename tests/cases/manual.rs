@@ -77,6 +77,7 @@ fn man_says_what_help_says() {
         let help = words(&as_in_manual(run(&call).ok()));
         assert!(help.len() > 30 && page.len() > help.len(), "{name}");
         assert_eq!(missing(&lower(&help), &lower(&page)), None, "{name}");
+        assert!(name != "kboot" || page.iter().any(|w| w == "/etc/default/kboot"));
         // And nothing besides: what is left is the manual's own frame.
         if name != "kboot" {
             let own = words(&OWN.join(" ")).len();
