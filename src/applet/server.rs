@@ -10,8 +10,10 @@ use crate::sys::http::{Client, Tls};
 use crate::sys::log;
 use crate::types::Url;
 
-/// Where kubeadm leaves a node's own kubeconfig, and a control plane's.
-const WELL_KNOWN: [&str; 2] = ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf"];
+/// Where kubeadm, and register, leave a node's own kubeconfig.
+pub const KUBELETS_OWN: &str = "/etc/kubernetes/kubelet.conf";
+/// That, and where kubeadm leaves a control plane's.
+const WELL_KNOWN: [&str; 2] = [KUBELETS_OWN, "/etc/kubernetes/admin.conf"];
 /// The insecure port of the years when the cluster's first node asked itself.
 const LAST_RESORT: &str = "http://127.0.0.1:8080";
 const DEFAULT: &str = "default";

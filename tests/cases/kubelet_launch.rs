@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::support::host::Host;
-use crate::support::{Scratch, finish, kboot, need, root_user, run};
+use crate::support::{Scratch, binary, finish, kboot, need, root_user, run};
 
 fn script(dir: &Scratch, text: &str) -> String {
     let path = dir.file("kubelet", format!("#!/bin/sh\n{text}\n"));
@@ -154,6 +154,50 @@ fn a_server_alone_is_enough_for_plain_http_whatever_the_version() {
         "--dry-run",
     ]);
     assert!(https.code == 2 && https.stderr.contains("kubelet 1.20 needs --kubeconfig"), "{https:?}");
+}
+
+/// With one /etc/default/kboot for a join: before it nothing can start, after it its credentials are taken.
+#[test]
+fn over_https_the_credentials_of_a_join_are_taken() {
+    if !root_user() {
+        return;
+    }
+    let host = Host::new();
+    host.sh("mkdir -p /etc/kubernetes && mount -t tmpfs tmpfs /etc/kubernetes");
+    let launch = |version: &str, server: &str| {
+        let mut command = host.command(
+            binary(),
+            &[
+                "kubelet-launch",
+                "--kubelet-version",
+                version,
+                "--subnet",
+                "10.20.9.1/24",
+                "--ignore",
+                "all",
+                "--dry-run",
+            ],
+        );
+        finish(command.env("KBOOT_SERVER", server).env("KBOOT_BOOTSTRAP_TOKEN_FILE", "/nowhere"))
+    };
+    let server = "https://192.0.2.1:6443";
+    let before = launch("1.20", server);
+    assert!(
+        before.code == 2 && before.stderr.contains("needs --kubeconfig with its credentials"),
+        "{before:?}"
+    );
+    let path = "/etc/kubernetes/kubelet.conf";
+    let config = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{{name: c, context: {{cluster: k, user: u}}}}]\n\
+         clusters: [{{name: k, cluster: {{server: '{server}'}}}}]\nusers: [{{name: u, user: {{token: t}}}}]\n"
+    );
+    fs::write(host.file(path), config).unwrap();
+    let after = launch("1.20", server);
+    assert!(after.ok().contains(&format!(" --kubeconfig={path} ")), "{after:?}");
+    // Plain HTTP has none, and another server's are not good for this one.
+    assert!(!launch("1.20", "http://192.0.2.1:8080").ok().contains(path));
+    let other = launch("1.20", "https://192.0.2.9:6443");
+    assert!(other.code == 2 && other.stderr.contains(&format!("the kubeconfig has {server}")), "{other:?}");
 }
 
 #[test]

@@ -4,11 +4,14 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::{Args, preflight};
+use crate::applet::cli::Words;
+use crate::applet::options::ServerOptions;
+use crate::applet::server::KUBELETS_OWN;
 use crate::error::{Error, Result};
 use crate::plan::nearest::nearest;
 use crate::sys::file;
 use crate::sys::http::certificates;
-use crate::types::NodeName;
+use crate::types::{NodeName, Scheme};
 
 /// Refuses what no kubelet takes, before anything is asked or waited for (exit 2), and makes paths absolute:
 /// relative ones in its file of settings would be relative to that file.
@@ -29,6 +32,17 @@ pub fn settle(mut args: Args) -> Result<Args> {
         certificates(&name, file::read_named(path)?.as_bytes())?;
     }
     Ok(args)
+}
+
+/// Over https the kubelet needs credentials: those that a join has left here, unless others are named. So one
+/// /etc/default/kboot, with KBOOT_SERVER, is enough for register, which joins, and for this.
+pub fn server_options(args: &Args, words: &Words) -> ServerOptions {
+    let mut options = args.server_options(words);
+    let is_https = options.server.as_ref().is_some_and(|(url, _)| url.scheme() == Scheme::Https);
+    if is_https && options.kubeconfig.is_none() {
+        options.kubeconfig = Some(KUBELETS_OWN.into()).filter(|path: &PathBuf| path.exists());
+    }
+    options
 }
 
 fn absolute(option: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>> {

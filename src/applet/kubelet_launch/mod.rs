@@ -191,7 +191,7 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     lease::check(&args.lease_options())?;
     let program = args.kubelet().to_owned();
     input::manifests(&args)?;
-    let server = server::resolve(&args.server_options(words))?;
+    let server = server::resolve(&input::server_options(&args, words))?;
     if !looks_only {
         exec::find(&program)?;
     }
