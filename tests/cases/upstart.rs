@@ -184,6 +184,25 @@ fn the_jobs_bring_a_node_up_in_the_order_of_their_events() {
     assert_eq!(legacy.host.sh("cat /run/initctl; ip -br link | grep -c cbr0 || true"), "stop\n0\n");
 }
 
+/// upstart starts a task that fails again at once, and without end: whatever it is, the options' file too, each
+/// waits before it ends.
+#[test]
+fn what_fails_at_once_is_not_tried_again_at_once() {
+    let Some(legacy) = Legacy::new(72) else { return };
+    legacy.host.sh("mkdir -p /usr/local/sbin");
+    script(&legacy.host, "/usr/local/sbin/sleep", "echo \"$@\" >>/run/slept");
+    let jobs: Vec<Job> = names().iter().map(|n| Job::read(&format!("{n}.conf"))).collect();
+    for wrong in ["KBOOT_LABEL=a b\n", "KBOOT_LABEL=\"a\n"] {
+        legacy.defaults(wrong);
+        for job in jobs.iter().filter(|job| job.has("task")) {
+            legacy.host.sh("rm -f /run/slept");
+            let done = process(&legacy, job, "main");
+            assert_ne!(done.code, 0, "{done:?}");
+            assert_eq!(legacy.host.sh("cat /run/slept"), "10\n", "{done:?}");
+        }
+    }
+}
+
 /// Its main process stays: upstart is its parent.
 fn kubelet(legacy: &Legacy, job: &Job) {
     legacy.docker_bridge();
