@@ -123,6 +123,11 @@ fn what_is_wrong_has_lsbs_number_and_a_line() {
     status_and_words((done, 1, "register failed (exit 75); again: service kboot-kubelet start"));
     status_and_words((run(KUBELET, &["status"]), 0, "runs"));
     assert_eq!(run(KUBELET, &["stop"]).code, 0);
+    // A host that joins: the kubelet's credentials come first.
+    legacy.defaults("KBOOT_BOOTSTRAP_TOKEN_FILE=/nowhere\n");
+    status_and_words((run(KUBELET, &["start"]), 6, "register: not configured; see /etc/default/kboot"));
+    status_and_words((run(KUBELET, &["status"]), 3, "does not run"));
+    legacy.defaults("KBOOT_ROLE=node\nKBOOT_REGISTER_TIMEOUT=0\nKBOOT_KUBELET_LAUNCH_TIMEOUT=forever\n");
     legacy.host.sh("rm /usr/local/bin/kubelet");
     status_and_words((run(KUBELET, &["start"]), 5, "kubelet-launch: not installed"));
     legacy.host.sh("rm -r /usr/local/lib/kboot");
