@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::{Done, Scratch, finish, kboot, need, run};
+use crate::support::host::Host;
+use crate::support::{Done, Scratch, binary, finish, kboot, need, root_user, run};
 
 const NODE: [&str; 8] = [
     "kboot-node.target",
@@ -233,6 +234,10 @@ fn each_step_can_do_little_else() {
             // It becomes the kubelet, which does anything.
             "kboot-kubelet-launch.service" => continue,
             "kboot-bridge.service" => 38,
+            "kboot-docker-flags.service"
+            | "kboot-docker-gate.service"
+            | "kboot-cni-config.service"
+            | "kboot-register.service" => 30,
             _ => 28,
         };
         let mut command = Command::new(&analyze);
@@ -242,4 +247,56 @@ fn each_step_can_do_little_else() {
         eprintln!("{}", overall.trim_start_matches("→ "));
         assert_eq!(done.code, 0, "{overall}");
     }
+}
+
+/// All values of a directive in a unit, as systemd puts them together.
+fn values(name: &str, directive: &str) -> Vec<String> {
+    let done = run(&["units", "--program", "/bin/true"]);
+    let text = done
+        .ok()
+        .split("# /etc/systemd/system/")
+        .find(|t| t.starts_with(name))
+        .unwrap_or_else(|| panic!("{name}"));
+    let lines = text.lines().filter_map(|l| l.strip_prefix(directive)?.strip_prefix('='));
+    lines.flat_map(|l| l.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// An API server that is a pod of this host's comes up by the kubelet.
+#[test]
+fn the_kubelet_does_not_wait_for_the_node() {
+    let after = |name: &str| values(&format!("kboot-{name}.service"), "After");
+    assert!(after("register").contains(&"kboot-kubelet-launch.service".to_owned()));
+    assert!(after("kubelet-launch").contains(&"kboot-bridge.service".to_owned()));
+    assert!(!after("kubelet-launch").contains(&"kboot-register.service".to_owned()));
+}
+
+/// With the rights that its unit leaves to root, the gate edits a daemon.json of a group's, and leaves it to that:
+/// else docker would not start any more.
+#[test]
+fn docker_is_not_held_back_by_whose_its_file_is() {
+    let Some(setpriv) = need("setpriv", "tools").filter(|_| root_user()) else { return };
+    let host = Host::new();
+    host.sh("mkdir /run/docker && echo '{}' >/run/docker/daemon.json && \
+             chown 65534:42 /run/docker /run/docker/daemon.json && chmod 664 /run/docker/daemon.json && chmod 755 /run/docker && \
+             ip link add br7 type bridge && ip addr add 10.71.7.1/24 dev br7 && ip link set br7 up");
+    let capabilities = values("kboot-docker-gate.service", "CapabilityBoundingSet");
+    let keep: Vec<String> =
+        capabilities.iter().map(|c| format!("+{}", c.strip_prefix("CAP_").unwrap().to_lowercase())).collect();
+    let bounds = format!("--bounding-set=-all,{}", keep.join(","));
+    let mut command = host.command(setpriv, &[bounds.as_str(), "--inh-caps=-all", "--"]);
+    command.arg(binary()).args([
+        "docker-flags",
+        "--subnet",
+        "10.71.7.1/24",
+        "--mtu",
+        "1450",
+        "--no-conflict-check",
+    ]);
+    for (name, value) in [("BRIDGE", "br7"), ("DOCKER_FLAGS_FORMAT", "daemon-json")] {
+        command.env(format!("KBOOT_{name}"), value);
+    }
+    let done = finish(command.args(["--output", "/run/docker/daemon.json", "--docker-version", "20.10.24"]));
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(host.sh("cat /run/docker/daemon.json").contains("\"br7\""));
+    assert_eq!(host.sh("stat -c '%u:%g %a' /run/docker/daemon.json"), "65534:42 664\n");
 }

@@ -24,8 +24,8 @@ const STEPS: [&str; 8] = [
     "kboot-bridge.service",
     "kboot-docker-flags.service",
     "docker.service",
-    "kboot-register.service",
     "kboot-kubelet-launch.service",
+    "kboot-register.service",
 ];
 
 /// A stand-in for flanneld 0.26 and later: ends without br_netfilter; waits for its config (here: until the scene
@@ -212,6 +212,7 @@ fn check(console: &str) {
         ("flanneld.service", "kboot-flannel-env.service"),
         ("kboot-bridge.service", "docker.service"),
         ("kboot-docker-flags.service", "docker.service"),
+        ("kboot-kubelet-launch.service", "kboot-register.service"),
     ] {
         assert!(since(first) <= since(then), "{first} before {then}: {console}");
     }

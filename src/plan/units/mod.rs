@@ -54,10 +54,11 @@ const UNITS: [(&str, Role, &str); 10] = units![
 ];
 
 /// What several have in common. Later ones stand in earlier ones.
-const PARTS: [(&str, &str); 5] = [
+const PARTS: [(&str, &str); 6] = [
     ("@step@\n", include_str!("step.txt")),
     ("@sandbox@\n", include_str!("sandbox.txt")),
     ("@network@\n", include_str!("network.txt")),
+    ("@etc@\n", include_str!("etc.txt")),
     ("@docker-is-there@\n", include_str!("docker-is-there.txt")),
     ("@docker@\n", include_str!("docker.txt")),
 ];
