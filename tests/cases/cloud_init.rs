@@ -142,3 +142,41 @@ fn options_of_other_applets_are_not_taken_for_its_own() {
     let wanted = tool("sha256sum", &[path.to_str().unwrap()]);
     assert!(sum.ok().contains(&format!("  sum={}\n", &wanted[..64])), "{sum:?}");
 }
+
+/// A systemctl of before systemd 230, which has no `show --value`, of two steps in that state, whose start fails so often.
+const SYSTEMCTL: &str = "#!/bin/sh
+echo \"$*\" >>calls
+case \"$*\" in
+*--value*) echo 'systemctl: unrecognized option --value' >&2; exit 1 ;;
+'show -p Requires -p Wants '*) printf 'Requires=sysinit.target\\nWants=kboot-register.service kboot-kubelet-launch.service\\n' ;;
+'show -p ActiveState '*) echo ActiveState=$STATE ;;
+'start '*) [ \"$(grep -c ^start calls)\" -gt \"$FAILS\" ] ;;
+esac
+";
+
+/// A kubelet's first start ends for want of what register brings.
+#[test]
+fn what_fails_is_started_twice_before_it_counts() {
+    let data = user_data(&["--role", "node"]);
+    let last: Vec<&str> = data.ok().rsplit("\n- |\n").next().unwrap().lines().map(|l| &l[2..]).collect();
+    let start = "start kboot-node.target kboot-kubelet-launch.service kboot-register.service\n";
+    for (shell, fails, state, code) in
+        [("dash", "1", "inactive", 0), ("dash", "9", "activating", 1), ("bash", "9", "failed", 1)]
+    {
+        let dir = Scratch::new();
+        for (name, text) in [("systemctl", SYSTEMCTL), ("journalctl", "#!/bin/sh\necho why\n")] {
+            let path = dir.file(name, text);
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut command = std::process::Command::new(shell);
+        command.args(["-ec", &format!("die() {{ echo \"kboot: $*\" >&2; exit 1; }}\n{}", last.join("\n"))]);
+        command.current_dir(&dir.0).env("PATH", format!("{}:/usr/bin:/bin", dir.0.display()));
+        let done = finish(command.env("FAILS", fails).env("STATE", state));
+        assert_eq!(done.code, code, "{done:?}");
+        let calls = std::fs::read_to_string(dir.path("calls")).unwrap();
+        assert_eq!(calls.matches(start).count(), 2, "{calls}");
+        let says = "kboot: failed, and tried again by systemd: kboot-kubelet-launch.service kboot-register.service\n";
+        assert_eq!(done.stderr.ends_with(says), code == 1, "{done:?}");
+        assert_eq!(done.stderr.matches("\nwhy\n").count(), if code == 1 { 2 } else { 0 }, "{done:?}");
+    }
+}

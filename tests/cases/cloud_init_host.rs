@@ -16,19 +16,27 @@ use crate::support::{Done, binary, finish, kboot, need, run, tool};
 /// Where a host finds this machine's loopback through QEMU's own network.
 const GATEWAY: &str = "10.0.2.2";
 
-/// Serves the shipped binary, under whatever path; how often it was asked for.
+/// Serves the shipped binary, under whatever path; how often it was asked for. Where the path is /silent/..., it falls
+/// silent in the middle of it, the first time that this path is asked for.
 fn serve() -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (count, bytes) = (Arc::new(AtomicUsize::new(0)), std::fs::read(binary()).unwrap());
     let counted = count.clone();
     thread::spawn(move || {
+        let mut silent = Vec::new();
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            if read_text(&mut stream).is_some() {
+            if let Some(asked) = read_text(&mut stream) {
                 counted.fetch_add(1, Ordering::Relaxed);
+                let path = asked.split(' ').nth(1).unwrap_or_default().to_owned();
                 let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len());
-                let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&bytes));
+                let is_silent = path.starts_with("/silent/") && silent.iter().all(|(p, _)| *p != path);
+                let body = if is_silent { &bytes[..9] } else { &bytes };
+                let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+                if is_silent {
+                    silent.push((path, stream));
+                }
             }
         }
     });
@@ -113,6 +121,23 @@ fn the_real_cloud_init_takes_it_and_its_script_runs() {
         assert_eq!(debian.sh(&format!("{offline}; {shell} /root/runcmd")).code, 0);
         assert_eq!(asked.load(Ordering::Relaxed), before_it + 1);
     }
+    // In the image, but where a package puts it.
+    read(&debian, run(&options[..3]).ok()).ok();
+    let moved = format!("{offline}; mv /usr/local/sbin/kboot /usr/sbin && sh /root/runcmd");
+    let units = debian.sh(&format!("{moved} && grep ^ExecStart= /etc/systemd/system/kboot-register.service"));
+    assert_eq!(units.ok(), "ExecStart=/usr/sbin/kboot register\n");
+    let gone = debian.sh(&format!("{offline}; mv /usr/sbin/kboot /usr/local/sbin/other; sh /root/runcmd"));
+    assert_eq!(
+        (gone.code, gone.stderr.lines().last()),
+        (
+            1,
+            Some(
+                "kboot: /usr/local/sbin/kboot is not in this image: put it there, or give kboot cloud-init --url and --sha256"
+            )
+        )
+    );
+    read(&debian, &user_data(&sum())).ok();
+    debian.sh(&format!("{offline}; mv /usr/local/sbin/other /usr/local/sbin/kboot; sh /root/runcmd")).ok();
     // A step that fails ends the script with its status.
     debian.write("/etc/systemd/system/kboot-node.target", 0o644, "[Unit]\n");
     let done = debian.sh(&format!("{offline}; sh /root/runcmd"));
@@ -122,6 +147,31 @@ fn the_real_cloud_init_takes_it_and_its_script_runs() {
         units.ok().contains("kboot-node.target\n") && units.stdout.contains("kboot-control-plane.target\n")
     );
     assert!(units.stdout.contains("ExecStart=/usr/local/sbin/kboot bridge\n"), "{units:?}");
+}
+
+/// By what the image has: curl, wget, Python; each has the second try's when the first goes no further.
+#[test]
+fn a_server_that_falls_silent_does_not_hold_a_first_boot_up() {
+    let Some(debian) = Debian::cloud() else { return };
+    let (port, asked) = serve();
+    let ways = ["curl", "wget", "python"];
+    for way in ways {
+        let url = format!("http://127.0.0.1:{port}/silent/{way}");
+        let program = format!("/opt/{way}/kboot");
+        let data =
+            run(&["cloud-init", "--role", "node", "--url", &url, "--sha256", &sum(), "--program", &program]);
+        // Its first item: what comes before the units.
+        let lines = data.ok().lines().skip_while(|l| *l != "runcmd:").skip(2).take_while(|l| *l != "- |");
+        let script: Vec<&str> = lines.map(|l| l.get(2..).unwrap_or_default()).collect();
+        debian.write(&format!("/root/{way}"), 0o644, script.join("\n"));
+    }
+    let done = debian.sh(
+        "cd /root && for way in wget python; do mkdir $way.d; ln -s /usr/bin/* $way.d; rm $way.d/curl; done; rm python.d/wget
+         sh curl & PATH=/root/wget.d sh wget & PATH=/root/python.d sh python & wait
+         for way in curl wget python; do sha256sum </opt/$way/kboot; done",
+    );
+    assert_eq!(done.ok(), format!("{}  -\n", sum()).repeat(3), "{done:?}");
+    assert_eq!(asked.load(Ordering::Relaxed), 6);
 }
 
 /// A host with a NoCloud seed, an address of its own, and those of cloud-init's modules that have to do with
@@ -236,7 +286,7 @@ fn a_failed_step_shows_in_cloud_inits_status() {
             "inet 10.84.9.1/24 ",
             "kboot: kboot-register.service is not up: journalctl -u kboot-register.service has:\n",
             &format!("http://{GATEWAY}:1"),
-            "kboot: failed, and tried again by systemd: kboot-register.service kboot-kubelet-launch.service\n",
+            "kboot: failed, and tried again by systemd: kboot-kubelet-launch.service kboot-register.service\n",
         ],
     );
 }

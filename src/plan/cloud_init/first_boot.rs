@@ -26,19 +26,20 @@ pub struct Binary<'a> {
 }
 
 /// A cloud image has curl or wget; cloud-init itself is Python. What is fetched gets its name and its
-/// permission to be run when its sum is right, in one step.
+/// permission to be run when its sum is right, in one step. A server that falls silent does not hold the boot up.
 const FETCH: &str = r#"fetch() {
   if command -v curl >/dev/null; then
-    curl -fsSL --connect-timeout 20 -o "$new" "$url"
+    curl -fsSL --connect-timeout 20 --speed-time 20 --speed-limit 1 -o "$new" "$url"
   elif command -v wget >/dev/null; then
-    wget -q -T 20 -O "$new" "$url"
+    wget -q -t 1 -T 20 -O "$new" "$url"
   else
-    python3 -c 'import sys, urllib.request as r; r.urlretrieve(*sys.argv[1:])' "$url" "$new"
+    python3 -c 'import socket, sys, urllib.request as r
+socket.setdefaulttimeout(20); r.urlretrieve(*sys.argv[1:])' "$url" "$new"
   fi
 }
 new=$program.new
 if ! echo "$sum  $program" | sha256sum -c >/dev/null 2>&1; then
-  mkdir -p "${program%/*}"
+  mkdir -p "${program%/*}/"
   for wait in 1 2 4 8 16 32 0; do
     rm -f "$new"
     fetch && break
@@ -55,20 +56,24 @@ if ! echo "$sum  $program" | sha256sum -c >/dev/null 2>&1; then
 fi
 "#;
 
-const IN_IMAGE: &str = r#"[ -x "$program" ] ||
+/// Where it is not, the one in PATH: a package has it in /usr/sbin.
+const IN_IMAGE: &str = r#"found=
+[ -x "$program" ] || found=$(command -v kboot) ||
   die "$program is not in this image: put it there, or give kboot cloud-init --url and --sha256"
+program=${found:-$program}
 "#;
 
-/// `systemctl start` fails if one of them does; why, only the journal knows. One that failed is tried again
-/// by systemd, and may be up when the last of the others is: then all is well.
+/// `systemctl start` fails if one of them does; why, only the journal knows. One that failed may have lacked
+/// what another brought, as a kubelet the credentials of a join: hence twice; and it is tried again by systemd, and
+/// may be up when the last of the others is: then all is well. `show --value` came with systemd 230.
 const START: &str = r#"systemctl daemon-reload
 systemctl --quiet enable $targets
-units=$(systemctl show -p Requires -p Wants --value $targets | tr ' ' '\n' | sed -n '/^kboot-/p')
-systemctl start $targets $units || {
+units=$(systemctl show -p Requires -p Wants $targets | tr ' =' '\n\n' | sed -n '/^kboot-/p' | sort -u)
+systemctl start $targets $units || systemctl start $targets $units || {
   down=
   for unit in $units; do
-    case $(systemctl show -p ActiveState --value "$unit") in
-    active | inactive) ;;
+    case $(systemctl show -p ActiveState "$unit") in
+    *=active | *=inactive) ;;
     *)
       down="$down $unit"
       echo "kboot: $unit is not up: journalctl -u $unit has:"
