@@ -198,7 +198,7 @@ fn each_init_gets_its_own_files_and_a_package_those_of_usr() {
         (&["--frob"], "--frob is not known"),
     ] {
         let done = install(&[], &scratch.0, args);
-        let line = format!("scripts/install: {why}: see scripts/install --help");
+        let line = format!("install: {why}: see scripts/install --help");
         assert_eq!(done.error(), (2, line.as_str()));
     }
 }

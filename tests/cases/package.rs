@@ -190,6 +190,22 @@ fn it_goes_in_is_renewed_and_goes_out_and_leaves_nothing() {
     tree::assert_same(&before, &tree::list(&debian.path("/"), &OF_DPKG));
 }
 
+/// Before anything is built.
+#[test]
+fn bad_usage_is_told_at_once() {
+    for (args, why) in [
+        (&["--output", "/dev/null"][..], "--output /dev/null is not a directory"),
+        (&["--output"], "--output needs a value"),
+        (&["--revision", "1_2"], "--revision takes letters, digits and . + ~, not '1_2'"),
+        (&["i386"], "takes amd64 or arm64, not i386"),
+    ] {
+        let mut command = Command::new(root().join("scripts/deb"));
+        let done = finish_within(Duration::from_mins(1), command.args(args).env("KBOOT_BIN", "/nothing"));
+        let line = format!("deb: {why}: see scripts/deb --help");
+        assert_eq!(done.error(), (2, line.as_str()));
+    }
+}
+
 /// By the real update-initramfs, which the package has run by dpkg's trigger.
 #[test]
 fn the_hosts_image_has_kboot_with_a_boot_list_and_as_long_as_the_package_is_in() {
