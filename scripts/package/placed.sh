@@ -92,13 +92,86 @@ take() {
 	fi
 }
 
+# Those of the paths in a file that Debian's packages have.
+of_packages() {
+	command -v dpkg-query >/dev/null || return 0
+	xargs dpkg-query --admindir="$dest/var/lib/dpkg" -S <"$1" 2>/dev/null | sed -n 's|^[^/]*: /|/|p'
+}
+
+# let_go: away with what $work/old names, and with what enabled it.
+let_go() {
+	reload=no
+	of_packages "$work/old" >"$work/packaged"
+	while read -r path; do
+		if [ -d "$dest$path" ] && [ ! -L "$dest$path" ]; then continue; fi
+		if grep -qxF -e "$path" "$work/packaged"; then
+			say "kept $dest$path: a Debian package has it"
+			continue
+		fi
+		take "$path"
+		[ "$(what_is "$dest$path")" != none ] || disable "$path"
+	done <"$work/old"
+	[ $reload = no ] || [ -n "$dest" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
+}
+
+# disable PATH: what made the host use a file that is gone would point to nothing.
+disable() {
+	name=${1##*/}
+	case $1 in
+	*/systemd/system/kboot-*) disable_unit "$1" ;;
+	/etc/init.d/*)
+		[ -n "$dest" ] || ! command -v update-rc.d >/dev/null || update-rc.d -f "$name" remove </dev/null || true
+		for link in "$dest"/etc/rc?.d/[SK][0-9][0-9]"$name"; do
+			[ ! -L "$link" ] || drop "$link"
+		done
+		;;
+	/etc/init/kboot-docker.conf)
+		override=$dest/etc/init/docker.override
+		[ ! -e "$override" ] || say "upstart: rm $override lets docker start by itself again"
+		;;
+	*/initramfs-tools/hooks/kboot) in_image 'initramfs-tools: update-initramfs -u' ;;
+	*/90kboot/module-setup.sh) in_image 'dracut: dracut --force' ;;
+	esac
+}
+
+# docker, for one, does not start for want of a unit that it requires. One of that name that is left elsewhere,
+# a package's, takes over: it is as enabled as before, and the package finds the links when it goes.
+disable_unit() {
+	reload=yes left=
+	for dir in /lib /usr/lib /usr/local/lib /etc; do
+		unit=$dir/systemd/system/$name
+		if [ -f "$dest$unit" ] && [ ! -L "$dest$unit" ]; then left=$unit; fi
+	done
+	for link in "$dest"/etc/systemd/system/*.wants/"$name" "$dest"/etc/systemd/system/*.requires/"$name"; do
+		case $(readlink "$link") in
+		*"$1" | "${1#/usr}") ;;
+		*) continue ;;
+		esac
+		if [ -n "$left" ]; then
+			ln -sf "$left" "$link"
+			echo "replaced $link"
+		else
+			drop "$link"
+			rmdir "${link%/*}" 2>/dev/null || true
+		fi
+	done
+}
+
+drop() {
+	rm -f "$1"
+	echo "removed $1"
+}
+
+in_image() {
+	[ ! -e "$dest/etc/kboot/boot" ] || say "$1 takes kboot out of the image"
+}
+
 # What an earlier run put there and no part of this one has any more.
 take_old() {
 	[ "$only" = all ] || return 0
-	sed -n 's/^[^ ]* //p' "$work/before" | sort -u >"$work/old"
-	while read -r path; do
-		if [ "$path" != "${keep-}" ] && [ ! -d "$dest$path" ] && ! grep -qxF -e "$path" "$work/paths"; then take "$path"; fi
-	done <"$work/old"
+	{ cat "$work/paths"; echo "${keep-}"; } >"$work/wanted"
+	sed -n 's/^[^ ]* //p' "$work/before" | sort -u | grep -vxF -f "$work/wanted" >"$work/old" || true
+	let_go
 }
 
 # What stays listed: what other parts put there, and a config that is not touched again.

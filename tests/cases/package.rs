@@ -190,6 +190,60 @@ fn it_goes_in_is_renewed_and_goes_out_and_leaves_nothing() {
     tree::assert_same(&before, &tree::list(&debian.path("/"), &OF_DPKG));
 }
 
+/// scripts/install into it, from outside: the lines that it prints and what it says.
+fn install(debian: &Debian, args: &[&str]) -> Done {
+    let mut command = Command::new(root().join("scripts/install"));
+    command.args(args).arg("--destdir").arg(debian.path("/")).env("KBOOT_BIN", binary());
+    let done = finish_within(Duration::from_mins(1), &mut command);
+    assert_eq!(done.code, 0, "{done:?}");
+    done
+}
+
+/// docker does not start as long as it requires a unit that is gone.
+#[test]
+fn what_was_enabled_goes_with_scripts_installs_files_and_stays_with_the_packages() {
+    let Some(debian) = debian() else { return };
+    let enabled = || sh(&debian, "find /etc/systemd /etc/rc?.d -name '*kboot*' -printf '%p %l\\n'").stdout;
+    debian.write("/etc/init/docker.override", 0o644, "manual\n");
+    debian.write("/etc/kboot/boot", 0o644, "bridge\n");
+    let before = tree::list(&debian.path("/"), &OF_DPKG);
+    let enable = "systemctl enable kboot-node.target";
+    let gate = "/etc/systemd/system/docker.service.requires/kboot-docker-gate.service";
+
+    install(&debian, &["--init", "systemd"]);
+    sh(&debian, enable);
+    let link = format!("{gate} /usr/local/lib/systemd/system/kboot-docker-gate.service");
+    assert!(lines(&enabled()).contains(link.as_str()), "{}", enabled());
+    let done = install(&debian, &["--init", "sysv"]);
+    assert!(done.stdout.contains(&format!("root{gate}\n")), "{done:?}");
+    assert_eq!(enabled(), "");
+
+    sh(&debian, "update-rc.d kboot defaults && update-rc.d kboot-kubelet defaults");
+    assert!(enabled().contains("/etc/rc2.d/S01kboot "), "{}", enabled());
+    install(&debian, &["--init", "upstart"]);
+    assert_eq!(enabled(), "");
+    let done = install(&debian, &["--uninstall"]);
+    for line in [
+        "/etc/init/docker.override lets docker start by itself again\n",
+        "update-initramfs -u takes kboot out of",
+    ] {
+        assert!(done.stderr.contains(line), "{line}: {done:?}");
+    }
+    tree::assert_same(&before, &tree::list(&debian.path("/"), &OF_DPKG));
+
+    install(&debian, &["--init", "systemd"]);
+    sh(&debian, enable);
+    sh(&debian, "dpkg -i /root/1.deb");
+    let done = install(&debian, &["--uninstall"]);
+    assert!(done.stderr.contains("/etc/default/kboot: a Debian package has it\n"), "{done:?}");
+    assert_eq!(sh(&debian, "dpkg --verify kboot").stdout, "");
+    assert!(lines(&units(&debian)).contains("kboot-node.target enabled"), "{}", units(&debian));
+    let link = format!("{gate} /usr/lib/systemd/system/kboot-docker-gate.service");
+    assert!(lines(&enabled()).contains(link.as_str()), "{}", enabled());
+    sh(&debian, "dpkg -P kboot");
+    tree::assert_same(&before, &tree::list(&debian.path("/"), &OF_DPKG));
+}
+
 /// Before anything is built.
 #[test]
 fn bad_usage_is_told_at_once() {
