@@ -21,6 +21,12 @@ is_ours() {
 	[ -e "$manifest" ] && grep -qxF -e "$(what_is "$dest$1") $1" "$manifest"
 }
 
+# Whether no package has it.
+is_nobodys() {
+	echo "$1" >"$work/one"
+	[ -z "$(of_packages "$work/one")" ]
+}
+
 # Judges all paths before the first is touched: what is new, what changes, what is somebody else's.
 judge() {
 	foreign=
@@ -41,6 +47,9 @@ judge() {
 			echo "$path" >>"$work/new"
 		elif is_ours "$path"; then
 			[ "$there" = "$wanted" ] || echo "$path" >>"$work/new"
+		elif [ "$there" = "$wanted" ] && [ "$path" = "$prefix/sbin/kboot" ] && is_nobodys "$path"; then
+			# The program, put there by hand: the next version has to find it on the list.
+			:
 		elif [ "$there" = "$wanted" ]; then
 			# Right as it is, and somebody else's: it is not on the list, and stays.
 			continue

@@ -119,6 +119,33 @@ fn what_somebody_else_put_there_stays() {
     assert_eq!(left, ["etc/default/kboot", "etc/initramfs-tools/hooks/kboot"]);
 }
 
+/// Put there by hand, it is the script's from then on: the next version takes its place.
+#[test]
+fn the_same_program_is_adopted_and_what_is_not_put_in_is_told() {
+    let scratch = Scratch::new();
+    let host = scratch.0.join("empty");
+    fs::create_dir_all(host.join("usr/local/sbin")).unwrap();
+    let before = tree::list(&host, &[]);
+    let program = host.join("usr/local/sbin/kboot");
+    fs::copy(binary(), &program).unwrap();
+    let done = install(&[], &host, &[]);
+    assert!(!done.ok().contains("sbin/kboot\n"), "{done:?}");
+    let told = format!(
+        "init: none found in {0}: no units (--init)\n\
+         initramfs: neither initramfs-tools nor dracut found in {0}: no hooks (--initramfs)\n",
+        host.display()
+    );
+    assert_eq!(done.stderr, told);
+    assert_eq!(install(&[], &host, &["--init", "none", "--initramfs", "none"]).stderr, "");
+    let next = scratch.0.join("next");
+    fs::write(&next, "a later version\n").unwrap();
+    let script = root().join("scripts/install");
+    let upgrade = finish(Command::new(script).env("KBOOT_BIN", &next).arg("--destdir").arg(&host));
+    assert_eq!(upgrade.ok(), format!("replaced {}\n", program.display()));
+    install(&[], &host, &["--uninstall"]).ok();
+    tree::assert_same(&before, &tree::list(&host, &[]));
+}
+
 #[test]
 fn hooks_find_a_prefix_of_ones_own_and_a_file_for_a_directory_stops_it_all() {
     let scratch = Scratch::new();
@@ -180,6 +207,10 @@ fn each_init_gets_its_own_files_and_a_package_those_of_usr() {
         has(&there, &[wanted, "usr/share/initramfs-tools/conf-hooks.d/kboot", "usr/lib/kboot/bin/bridge"]);
         let is_other = |p: &&String| p.starts_with(others) && !p.starts_with("etc/initramfs");
         assert_eq!(there.iter().find(is_other), None, "{init}");
+        if init == "upstart" {
+            let job = fs::read_to_string(host.join(wanted)).unwrap();
+            assert!(job.contains("\nenv PATH=/usr/lib/kboot/bin:/usr/local/lib/kboot/bin:"), "{job}");
+        }
         // Not docker's, whatever this host is to be.
         assert!(!there.iter().any(|p| p == "etc/init/docker.override"), "{init}");
     }
