@@ -24,9 +24,10 @@ const CONFIG_FIELDS: &[&str] = &[
 
 /// Options that, given on the command line, keep the environment from giving others: what belongs
 /// together (a lease; a server and who we are there) or contradicts.
-const SILENCES: [(&str, &[&str]); 26] = [
-    ("--subnet", &["--env-file"]),
+const SILENCES: [(&str, &[&str]); 27] = [
+    ("--subnet", &["--env-file", "--lease-of"]),
     ("--env-file", &["--subnet"]),
+    ("--lease-of", &["--subnet"]),
     ("--server", &["--kubeconfig"]),
     (
         "--kubeconfig",

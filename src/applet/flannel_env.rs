@@ -1,13 +1,13 @@
 //! `flannel-env`: waits for flannel's lease and gives it out.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use argh::FromArgValue;
 use serde_json::{Map, Value, json};
 
 use super::cli::Words;
-use super::lease::{SUBNET_ENV, from_file, shown};
+use super::lease::{SUBNET_ENV, fixed, from_file, shown};
 use super::options::applet_args;
 use super::report::{Report, Step};
 use super::{Applet, etcd, info_of, judge_of, options, tls};
@@ -34,7 +34,7 @@ pub const APPLET: Applet = Applet {
     ],
     rest: Some("COMMAND [ARGS]"),
     groups: &[
-        "Lease: --env-file --allow-stale",
+        options::LEASE,
         "Output: --format --get",
         "etcd: --lease-of --public-ip --prefix --user --password-file",
         options::TLS,
@@ -64,13 +64,7 @@ applet_args! {
     /// prints it; with a command, becomes that command with the variables set. Besides flannel's own
     /// there are FLANNEL_SUBNET_IP, _NETWORK, _LEN, _GATEWAY, _FIRST and _LAST (the first and last
     /// address of a pod), and the same of FLANNEL_IPV6_SUBNET.
-    struct Args [etcd tls] {
-        /// flannel's file (default: /run/flannel/subnet.env)
-        #[argh(option, arg_name = "path")]
-        env_file: Option<PathBuf>,
-        /// take a file that an earlier boot left (one in /etc always is)
-        #[argh(switch)]
-        allow_stale: bool,
+    struct Args [lease etcd tls] {
         /// the endpoints of flannel's etcd: wait until it holds this lease for this host; repeatable or
         /// separated by commas
         #[argh(option, arg_name = "url")]
@@ -96,7 +90,10 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     let path = args.env_file.as_deref().unwrap_or(Path::new(SUBNET_ENV));
     let etcd = EtcdLeases::of(&args, words, deadline)?;
     let doubt = |lease: &Lease| etcd.as_ref().map_or(Ok(None), |etcd| etcd.doubt(lease));
-    let lease = from_file(path, args.allow_stale, &deadline, doubt)?;
+    let (lease, source) = match fixed(&args.lease_options())? {
+        Some(lease) => (lease, words.source("--subnet").to_owned()),
+        None => (from_file(path, args.allow_stale, &deadline, doubt)?, path.display().to_string()),
+    };
     report.conclude(format!("lease {}", shown(&lease)));
     let variables = lease.variables();
     let object: Map<String, Value> = variables.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
@@ -112,7 +109,7 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     }
     if let Some(name) = &args.get {
         let value = variables.iter().find(|(k, _)| k == name).map(|(_, v)| v);
-        let value = value.ok_or_else(|| Error::failed(format!("{}: has no {name}", path.display())))?;
+        let value = value.ok_or_else(|| Error::failed(format!("{source}: has no {name}")))?;
         return report.data(&format!("{value}\n"));
     }
     let form = match args.format {
@@ -189,6 +186,9 @@ fn check(args: &Args, command: Option<&[String]>) -> Result<()> {
         if command.is_empty() {
             return Err(Error::usage("a command follows --"));
         }
+    }
+    if !args.subnet.is_empty() && !args.lease_of.is_empty() {
+        return Err(Error::usage("--lease-of judges a lease: it does not go with --subnet, which is none"));
     }
     if args.format.is_some() && args.get.is_some() {
         return Err(Error::usage("--get prints one bare value: it does not go with --format"));

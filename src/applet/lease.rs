@@ -47,10 +47,15 @@ pub fn check(options: &LeaseOptions) -> Result<()> {
     of_subnets(&options.subnet).map(drop)
 }
 
-fn at_hand(options: &LeaseOptions) -> Result<Option<Lease>> {
+/// The subnet that was given in place of a lease.
+pub fn fixed(options: &LeaseOptions) -> Result<Option<Lease>> {
     check(options)?;
-    if !options.subnet.is_empty() {
-        return of_subnets(&options.subnet).map(Some);
+    Ok(Some(of_subnets(&options.subnet)?).filter(|l| l.subnets().next().is_some()))
+}
+
+fn at_hand(options: &LeaseOptions) -> Result<Option<Lease>> {
+    if let Some(lease) = fixed(options)? {
+        return Ok(Some(lease));
     }
     if options.env_file.is_some() {
         return Ok(None);

@@ -81,7 +81,31 @@ fn a_step_that_fails_ends_the_boot() {
     // What a service says counts as well.
     legacy.host.sh("printf '#!/bin/sh\\necho no >&2\\nexit 9\\n' >/etc/init.d/flanneld");
     let done = legacy.run("dash", "scripts/boot/minion", &[]);
-    assert!(done.code == 9 && done.stderr.ends_with("no\n"), "{done:?}");
+    let last = "minion: service flanneld start: exit 9: flanneld has to be a service of this host, or in \
+                /etc/default/kboot say KBOOT_SUBNET=, a fixed subnet\n";
+    assert!(done.code == 9 && done.stderr.ends_with(&format!("no\n{last}")), "{done:?}");
+    // One that asks for help does not want the boot.
+    for script in ["master", "minion"] {
+        let done = legacy.run("dash", &format!("scripts/boot/{script}"), &["--help"]);
+        let usage = format!(
+            "Usage: {script}: it takes no arguments and boots this host; its options are in /etc/default/kboot"
+        );
+        assert_eq!(done.error(), (2, usage.as_str()));
+    }
+}
+
+#[test]
+fn a_fixed_subnet_needs_no_flanneld() {
+    let Some(legacy) = Legacy::new(74) else { return };
+    legacy.host.sh("service kube-apiserver start; rm /etc/init.d/flanneld");
+    let done = legacy.run("dash", "scripts/boot/minion", &[]);
+    let lines: Vec<&str> = done.stderr.lines().collect();
+    assert_ne!(done.code, 0, "{done:?}");
+    assert!(lines[0].contains("flanneld") && lines[1].contains("KBOOT_SUBNET=, a fixed subnet"), "{done:?}");
+    legacy.defaults("KBOOT_SUBNET=10.74.48.1/24\nKBOOT_MTU=1450\n");
+    let done = legacy.run("dash", "scripts/boot/minion", &[]);
+    assert_eq!(done.code, 0, "{done:?}");
+    legacy.is_a_node(false);
 }
 
 /// docker came up by itself, as it does on Ubuntu 14.04 without the override.

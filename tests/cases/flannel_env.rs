@@ -174,3 +174,39 @@ fn an_older_lease_in_the_environment_is_warned_about() {
     assert!(done.contains("warning: /run/flannel/subnet.env has another lease, 10.42.18.1/24: unset FLANNEL_SUBNET to use it"), "{done}");
     assert!(done.contains("--bip=10.42.17.1/24"), "{done}");
 }
+
+/// An option says where the lease is, or what is in its place; FLANNEL_SUBNET, which a shell may have kept, does not.
+#[test]
+fn a_fixed_subnet_is_in_the_leases_place() {
+    let dir = Scratch::new();
+    let file = dir.file("subnet.env", LEASE);
+    let get = |words: &[&str], subnet: &str| {
+        let mut command = kboot(&["flannel-env", "--timeout", "0", "--get", "FLANNEL_SUBNET"]);
+        finish(command.args(words).env("KBOOT_SUBNET", subnet).env("FLANNEL_SUBNET", "10.1.1.1/24"))
+    };
+    assert_eq!(get(&[], "10.10.48.1/24").ok(), "10.10.48.1/24\n");
+    assert_eq!(get(&["--env-file", &file], "10.10.48.1/24").ok(), "10.42.17.1/24\n");
+    assert_eq!(get(&["--subnet", "10.3.3.1/24"], "10.10.48.1/24").ok(), "10.3.3.1/24\n");
+    for (words, subnet, code, why) in [
+        (&["--subnet", "10.3.3.1/24", "--env-file", &file][..], "", 2, "a lease comes from one place"),
+        (
+            &["--subnet", "10.3.3.1/24", "--lease-of", "http://127.0.0.1:1"],
+            "",
+            2,
+            "does not go with --subnet",
+        ),
+        (&[], "10.10.48.1/33", 2, "KBOOT_SUBNET=10.10.48.1/33"),
+    ] {
+        let done = get(words, subnet);
+        assert!(done.code == code && done.stderr.contains(why), "{done:?}");
+    }
+    let mut command = kboot(&["flannel-env", "--subnet", "10.3.3.1/24", "--", "env"]);
+    let done = finish(command.env("FLANNEL_MTU", "1400").env("FLANNEL_SUBNET", "10.1.1.1/24"));
+    assert!(
+        done.ok().contains("\nFLANNEL_SUBNET_LAST=10.3.3.254\n") && !done.stdout.contains("1400"),
+        "{done:?}"
+    );
+    let mut command = kboot(&["flannel-env", "--get", "FLANNEL_MTU"]);
+    let done = finish(command.env("KBOOT_SUBNET", "10.3.3.1/24"));
+    assert_eq!(done.error(), (1, "kboot flannel-env: KBOOT_SUBNET: has no FLANNEL_MTU"));
+}

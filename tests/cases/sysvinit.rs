@@ -136,6 +136,17 @@ fn what_is_wrong_has_lsbs_number_and_a_line() {
     }
 }
 
+#[test]
+fn a_fixed_subnet_needs_no_flanneld() {
+    let Some(legacy) = Legacy::new(73) else { return };
+    legacy.host.sh("rm /etc/init.d/flanneld");
+    legacy.defaults("KBOOT_ROLE=node\nKBOOT_SUBNET=10.73.48.1/24\nKBOOT_MTU=1450\nKBOOT_TIMEOUT=5s\n");
+    status_and_words((legacy.run("dash", KBOOT, &["start"]), 0, "kboot: node: as it should be"));
+    status_and_words((legacy.run("dash", KBOOT, &["status"]), 0, "kboot: node: as it should be"));
+    assert!(legacy.host.sh("ip -br addr show cbr0").contains("10.73.48.1/24"));
+    assert!(legacy.host.sh("ip link show cbr0").contains("mtu 1450"));
+}
+
 /// Each says on the console what it finds when its turn comes.
 const STAND_INS: [(&str, &str, &str); 3] = [
     (

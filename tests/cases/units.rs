@@ -270,6 +270,18 @@ fn the_kubelet_does_not_wait_for_the_node() {
     assert!(!after("kubelet-launch").contains(&"kboot-register.service".to_owned()));
 }
 
+/// KBOOT_SUBNET in /etc/default/kboot is in a lease's place for all that come after it in order, too.
+#[test]
+fn the_leases_step_takes_a_fixed_subnet() {
+    let words = values("kboot-flannel-env.service", "ExecStart");
+    let host = Host::new();
+    let words: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+    let mut command = host.command(binary(), &words);
+    command.envs([("KBOOT_SUBNET", "10.10.48.1/24"), ("KBOOT_MTU", "1450"), ("KBOOT_TIMEOUT", "0")]);
+    assert!(finish(&mut command).ok().starts_with("FLANNEL_SUBNET=10.10.48.1/24\n"));
+    assert_eq!(finish(command.env("KBOOT_SUBNET", "")).code, 75);
+}
+
 /// With the rights that its unit leaves to root, the gate edits a daemon.json of a group's, and leaves it to that:
 /// else docker would not start any more.
 #[test]
