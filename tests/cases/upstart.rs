@@ -182,6 +182,20 @@ fn the_jobs_bring_a_node_up_in_the_order_of_their_events() {
     }
     assert_eq!(process(&legacy, &jobs["kboot-kubelet-launch"], "pre-start").code, 0);
     assert_eq!(legacy.host.sh("cat /run/initctl; ip -br link | grep -c cbr0 || true"), "stop\n0\n");
+    // A host without a role, or of one that there is not: docker is held back, so each log says why.
+    for role in ["", "nodes"] {
+        legacy.defaults(&format!("KBOOT_ROLE={role}\n"));
+        legacy.host.sh("rm /run/initctl");
+        for (name, job) in &jobs {
+            let is_task = job.has("task");
+            let done = process(&legacy, job, if is_task { "main" } else { "pre-start" });
+            let wanted = format!(
+                "kboot: KBOOT_ROLE={role}: nothing is done; in /etc/default/kboot, say node, control-plane or both"
+            );
+            assert_eq!(done.error(), (0, wanted.as_str()), "{name}");
+        }
+        assert_eq!(legacy.host.sh("cat /run/initctl; ip -br link | grep -c cbr0 || true"), "stop\n0\n");
+    }
 }
 
 /// upstart starts a task that fails again at once, and without end: whatever it is, the options' file too, each
