@@ -282,6 +282,9 @@ mod tests {
             (&["--node-name", "x"], "unknown option --node-name: did you mean --name?"),
             (&["--no"], "unknown option --no"),
             (&["--wait-ready"], "unknown option --wait-ready: register has it"),
+            // Both are near to an option of bridge's.
+            (&["--role", "x"], "unknown option --role: units and cloud-init have it"),
+            (&["--boot"], "unknown option --boot: init and mkinitramfs have it"),
             (&["--cert=x"], "unknown option --cert: etcd-config, flannel-env and register have it"),
             (&["help"], "stray word \"help\": did you mean --help?"),
             (&["chekc"], "stray word \"chekc\": did you mean --check?"),

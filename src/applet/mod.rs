@@ -134,6 +134,9 @@ fn multiplex(args: &[OsString]) -> (Option<&'static str>, Result<()>) {
     let result = match (shown.as_ref(), &args[1..]) {
         ("--list", []) => stdio::out(&format!("{}\n", APPLETS.each_ref().map(|a| a.name).join("\n"))),
         ("--help" | "-h" | "help", []) => help::show(None),
+        ("--help" | "-h" | "help", [again]) if again == "--help" || again == "-h" || again == "help" => {
+            help::show(None)
+        }
         ("--help" | "-h" | "help", [name]) => match find(name) {
             Some(applet) => help::show(Some(applet)),
             None => Err(not_found(&name.to_string_lossy())),

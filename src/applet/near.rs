@@ -27,22 +27,26 @@ fn hint(near: Option<&str>) -> String {
     near.map(|near| format!(": did you mean {near}?")).unwrap_or_default()
 }
 
-/// The applet's own option that was meant.
-pub fn own_option(info: &CommandInfoWithArgs, long: &str) -> String {
-    let known = || info.flags.iter().map(|f| f.long);
+/// The applet's own option that goes by that name, here or elsewhere.
+fn exact<'i>(info: &'i CommandInfoWithArgs, long: &str) -> Option<&'i str> {
     let elsewhere = ELSEWHERE.iter().find(|(other, _)| *other == long).map(|(_, ours)| *ours);
-    let elsewhere = elsewhere.filter(|ours| known().any(|k| k == *ours));
-    hint(elsewhere.or_else(|| known().find(|k| *k == long)).or_else(|| nearest(long, known())))
+    let find = |name: &str| info.flags.iter().map(|f| f.long).find(|k| *k == name);
+    elsewhere.and_then(find).or_else(|| find(long))
 }
 
-/// The applet's own option that was meant, else whose it is.
+/// The applet's own option that was meant.
+pub fn own_option(info: &CommandInfoWithArgs, long: &str) -> String {
+    hint(exact(info, long).or_else(|| nearest(long, info.flags.iter().map(|f| f.long))))
+}
+
+/// The applet's own option that was meant, unless others have exactly that.
 pub fn option(info: &CommandInfoWithArgs, long: &str) -> String {
-    let own = own_option(info, long);
-    let others = owners(long);
+    let others = if exact(info, long).is_some() { Vec::new() } else { owners(long) };
     match others.as_slice() {
-        _ if !own.is_empty() => own,
-        [] if COMMANDS.contains(&long) => ": kboot itself has it".into(),
-        [] => String::new(),
+        [] => match own_option(info, long) {
+            own if own.is_empty() && COMMANDS.contains(&long) => ": kboot itself has it".into(),
+            own => own,
+        },
         [one] => format!(": {one} has it"),
         [some @ .., last] => format!(": {} and {last} have it", some.join(", ")),
     }

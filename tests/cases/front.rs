@@ -95,6 +95,15 @@ fn the_first_argument_names_the_applet() {
 }
 
 #[test]
+fn help_about_help_is_the_overview() {
+    let overview = run(&["--help"]);
+    assert!(overview.ok().starts_with("Usage: kboot APPLET"));
+    for words in [["help", "--help"], ["help", "help"], ["--help", "-h"], ["-h", "help"]] {
+        assert_eq!(run(&words).ok(), overview.stdout, "{words:?}");
+    }
+}
+
+#[test]
 fn what_is_no_applet_is_127() {
     for (args, error) in [
         (&["brige"][..], (127, "kboot: brige: applet not found: did you mean bridge?")),
@@ -119,6 +128,10 @@ fn what_is_no_applet_is_127() {
         (&["bridge", "--version"], (2, "kboot bridge: unknown option --version: kboot itself has it")),
         (&["bridge", "help"], (2, "kboot bridge: stray word \"help\": did you mean --help?")),
         (&["bridge", "--masq", "x"], (2, "kboot bridge: unknown option --masq: did you mean --masquerade?")),
+        (
+            &["bridge", "--role", "node"],
+            (2, "kboot bridge: unknown option --role: units and cloud-init have it"),
+        ),
         (&["bridge", "-name", "x"], (2, "kboot bridge: unknown option -name: did you mean --name?")),
         (
             &["register", "--out-interface", "x"],
