@@ -171,6 +171,28 @@ fn they_are_printed_as_systemctl_cat_does() {
     }
 }
 
+/// They may be meant for another host.
+#[test]
+fn a_program_that_they_could_not_run_is_a_warning() {
+    let hidden = "PrivateTmp= hides it from the steps: keep it elsewhere";
+    for (program, why) in [
+        ("/nosuch/kboot", "is not on this host"),
+        ("/tmp/kboot", hidden),
+        ("/var/tmp/kboot", hidden),
+        ("/etc", "is no program"),
+        ("/etc/passwd", "is no program"),
+    ] {
+        let done = run(&["units", "--role", "node", "--program", program]);
+        let warning = format!("kboot units: warning: --program {program}: {why}");
+        assert_eq!(done.error(), (0, warning.as_str()));
+        assert!(done.stdout.contains(&format!("\nExecStart={program} register\n")));
+    }
+    assert_eq!(run(&["units", "--program", "/bin/true"]).error(), (0, ""));
+    let dir = Scratch::new();
+    let remove = ["units", "--output", &dir.path(""), "--remove", "--program", "/nosuch/kboot"];
+    assert!(!run(&remove).stderr.contains("warning"));
+}
+
 /// Other packages' units as far as they matter here: their order.
 const OTHERS: [(&str, &str, &str); 8] = [
     (

@@ -2,7 +2,8 @@
 
 mod store;
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -76,6 +77,11 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
             "--program {program}: is no absolute path of letters, digits and /-_.+@: alone"
         )));
     }
+    if !args.remove
+        && let Some(why) = hindrance(Path::new(&program))
+    {
+        report.warn(format!("--program {program}: {why}"));
+    }
     let files = if args.remove { Vec::new() } else { units::files(args.role, &program) };
     if let Some(directory) = &args.output {
         return store::store(&args, &std::path::absolute(directory)?, files, report);
@@ -83,4 +89,16 @@ fn run(words: &Words, report: &mut Report) -> Result<()> {
     report.found("units", files.iter().map(|f| (f.name.to_owned(), json!(f.text))).collect());
     let texts = files.iter().map(|f| format!("# {DIRECTORY}/{}\n{}", f.name, f.text));
     report.data(&texts.collect::<Vec<_>>().join("\n"))
+}
+
+/// Why the units could not run it. Another host, for which they may be meant, may have it.
+fn hindrance(program: &Path) -> Option<&'static str> {
+    if ["/tmp", "/var/tmp"].iter().any(|hidden| program.starts_with(hidden)) {
+        return Some("PrivateTmp= hides it from the steps: keep it elsewhere");
+    }
+    match program.metadata() {
+        Ok(found) if !found.is_file() || found.permissions().mode() & 0o111 == 0 => Some("is no program"),
+        Ok(_) => None,
+        Err(_) => Some("is not on this host"),
+    }
 }
