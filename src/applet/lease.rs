@@ -134,14 +134,16 @@ fn is_operators(path: &Path) -> bool {
 }
 
 fn look(path: &Path, allow_stale: bool) -> Result<Seen<Lease>> {
+    // Before it is read: what flanneld puts in its place meanwhile must not make the old one young. What lies
+    // in /etc is an administrator's own, and meant to last.
+    let is_old = !allow_stale && !is_operators(path) && file::is_from_earlier_boot(path);
     let Some(bytes) = file::read_if_there(path)? else {
         return Ok(Seen::NotYet("is not there yet (flanneld writes it)".into()));
     };
     let text = String::from_utf8(bytes).ok().filter(|t| !t.contains('\0'));
     let text = text.ok_or_else(|| Error::failed(format!("{}: is not text", path.display())))?;
     match subnet_env::parse(&text) {
-        // What lies in /etc is an administrator's own, and meant to last.
-        Ok(Read::Whole(_)) if !allow_stale && !is_operators(path) && file::is_from_earlier_boot(path) => {
+        Ok(Read::Whole(_)) if is_old => {
             Ok(Seen::NotYet("is from an earlier boot (--allow-stale takes it)".into()))
         }
         Ok(Read::Whole(lease)) => Ok(Seen::Ready(lease)),
