@@ -78,7 +78,7 @@ fn the_real_cloud_init_takes_it_and_its_script_runs() {
     let odd = debian.path("/root/odd");
     debian.write("/root/odd", 0o600, b" \xff\x00\n");
     let file = format!("{}:/etc/kboot/odd", odd.display());
-    let set = ["--set", "register.label=a=\"$x\" 'y' \\", "--set", "KBOOT_SERVER=http://10.99.8.1:8080"];
+    let set = ["--set", "register.annotation=a=\"$x\" 'y' \\", "--set", "KBOOT_SERVER=http://10.99.8.1:8080"];
     let options = [&["cloud-init", "--role", "both", "--url", &url, "--file", &file][..], &set].concat();
     let user_data = |sum: &str| run(&[&options[..], &["--sha256", sum]].concat()).ok().to_owned();
 
@@ -93,8 +93,8 @@ fn the_real_cloud_init_takes_it_and_its_script_runs() {
         .collect();
     debian.write("/etc/default/kboot", 0o644, &defaults);
     // sh's reading of it; systemd's is seen where hosts boot.
-    let label = debian.sh(". /etc/default/kboot; printf %s \"$KBOOT_REGISTER_LABEL\"");
-    assert_eq!(label.ok(), "a=\"$x\" 'y' \\");
+    let note = debian.sh(". /etc/default/kboot; printf %s \"$KBOOT_REGISTER_ANNOTATION\"");
+    assert_eq!(note.ok(), "a=\"$x\" 'y' \\");
     // 22.4.2 takes any key.
     assert!(read(&debian, "#cloud-config\nwrite_file: []\n").ok().ends_with("\n['write_file']\n"));
 

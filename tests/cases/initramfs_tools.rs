@@ -89,14 +89,14 @@ fn a_boot_list_that_fails_is_one_line_and_stops_nothing_unless_it_is_required() 
     debian.write(
         "/etc/kboot/boot",
         0o644,
-        "bridge --name cbr7 --subnet 10.99.77.1/24 --mtu 12 --firewall none\n",
+        "KBOOT_MTU=12 bridge --name cbr7 --subnet 10.99.77.1/24 --firewall none\n",
     );
     let (image, disk) = (update_initramfs(&debian), debian.disk());
     // In systemd's place, to have it sooner.
     let console = debian.boot(&image, &disk, "init=/usr/local/sbin/tell");
     let (before, _) = console.split_once(UP).unwrap_or_else(|| panic!("no multi-user.target:\n{console}"));
     assert!(before.contains("kboot: failed (exit 1): the boot goes on without it\n"), "{before}");
-    assert!(before.contains("--mtu 12: "), "{before}");
+    assert!(before.contains("KBOOT_MTU=12: "), "{before}");
     // panic=-1, which every machine here has: initramfs-tools reboots then, and QEMU ends.
     let console = debian.boot(&image, &disk, "kboot.required");
     assert!(!console.contains(UP), "{console}");
