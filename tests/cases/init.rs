@@ -101,7 +101,11 @@ fn what_is_said_of_steps_that_fail() {
         ("/bin/sh -c 'kill -9 $$'", 1, "kboot: /bin/sh failed: was killed by SIGKILL"),
         ("/no/such", 1, "kboot: /no/such failed: /no/such: no such program"),
         ("respawn /no/such", 1, "kboot: /no/such failed: /no/such: no such program"),
-        ("KBOOT_MTU=7 bridge", 1, "kboot: bridge failed: KBOOT_MTU=7: is no MTU: give a number from 68 to 65535"),
+        (
+            "KBOOT_MTU=7 bridge",
+            1,
+            "kboot: bridge failed: KBOOT_MTU=7: is no MTU: give a number from 68 to 65535",
+        ),
         (
             "flannel-env --env-file /no/such --timeout 0",
             1,
